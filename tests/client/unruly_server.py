@@ -5,6 +5,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -72,6 +73,23 @@ def break_off(body: bytes) -> Behaviour:
     return behave
 
 
+def flood(status: int, beginning: bytes = b"", *, every_s: float = 0, **headers: str) -> Behaviour:
+    """Answer with `beginning`, and then with zeros until the other side hangs up: one each `every_s`, or as many as it takes."""
+
+    def behave(handler: "_Handler") -> None:
+        handler.send_response(status)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(beginning)
+        while True:
+            handler.connection.sendall(b"0" if every_s else bytes([48]) * 65_536)
+            handler.server.sent_bytes += 65_536
+            time.sleep(every_s)
+
+    return behave
+
+
 def stay_silent(handler: "_Handler") -> None:
     """Read the request, and say nothing until the other side hangs up."""
     handler.connection.recv(1)
@@ -99,6 +117,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.received: list[Received] = []
+        self.sent_bytes = 0
         self.behaviours: deque[Behaviour] = deque()
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -124,6 +143,11 @@ class UnrulyServer:
     def received(self) -> list[Received]:
         """The requests so far."""
         return self._server.received
+
+    @property
+    def sent_bytes(self) -> int:
+        """Of floods."""
+        return self._server.sent_bytes
 
     def will(self, *behaviours: Behaviour) -> None:
         """Behave so in the next requests."""

@@ -10,6 +10,8 @@ import msgspec
 from answerback.domain.phone_numbers import mask_phone_like
 from answerback.errors import AnswerbackError
 
+_MAX_CHARACTERS = 1000
+
 
 class ApiError(AnswerbackError):
     """A request failed; the message is `detail`, without phone numbers and without the key.
@@ -28,9 +30,9 @@ class ApiError(AnswerbackError):
         channels: tuple[str, ...] = (),
         retry_after_s: float | None = None,
     ) -> None:
-        self.detail = mask_phone_like(detail)
+        self.detail = mask_phone_like(_shortened(detail))
         self.status = status
-        self.field = field
+        self.field = field if field is None else _shortened(field)
         self.channels = channels
         self.retry_after_s = retry_after_s
         if status is not None:
@@ -106,11 +108,11 @@ class _Problem(msgspec.Struct):
     errmsg: str = ""
 
 
-def error_of(status: int, headers: Mapping[str, str], body: bytes, *, key: str) -> ApiError:
+def error_of(status: int, headers: Mapping[str, str], body: bytes | bytearray, *, key: str) -> ApiError:
     """The error that an answer means; the key is left out, should a proxy have repeated it."""
     try:
         problem = msgspec.json.decode(body, type=_Problem)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         problem = _Problem()
     detail = problem.detail or problem.errmsg or f"the gateway answered {status} {_phrase(status)}".rstrip()
     field, named, _ = problem.errmsg.partition(": ")
@@ -132,6 +134,10 @@ def _retry_after_s(text: str | None) -> float | None:
         return max(0.0, float(text) if text.isdigit() else parsedate_to_datetime(text).timestamp() - time())
     except ValueError:
         return None
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…"
 
 
 def _phrase(status: int) -> str:

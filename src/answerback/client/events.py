@@ -9,6 +9,7 @@ import httpx2
 import msgspec
 from pydantic import TypeAdapter, ValidationError
 
+from answerback.client.bodies import Lines
 from answerback.client.errors import ApiError, ConnectionFailed, RateLimited, Unavailable, UnexpectedResponse
 from answerback.client.parameters import EventFilter
 from answerback.client.requests import Request
@@ -75,20 +76,21 @@ class _Parser:
     """The messages of one connection, that come in pieces: the cursor behind each, and its event, if it has one."""
 
     def __init__(self) -> None:
-        self._rest = b""
-        self._fields: dict[bytes, bytes] = {}
+        self._lines = Lines("GET /v1/events")
+        self._id = self._data = b""
 
     def feed(self, chunk: bytes) -> Iterator[tuple[str, Activity | None]]:
         """The messages that are whole with `chunk`. Raises UnexpectedResponse."""
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        for line in lines:
-            if line:
-                name, _, value = line.partition(b": ")
-                self._fields[name] = value
-                continue
-            fields, self._fields = self._fields, {}
-            if b"id" in fields:
-                yield fields[b"id"].decode(), _read(fields[b"data"]) if b"data" in fields else None
+        for line in self._lines.feed(chunk):
+            name, _, value = line.partition(b": ")
+            if name == b"id":
+                self._id = value
+            elif name == b"data":
+                self._data = value
+            elif not line:
+                id_, data, self._id, self._data = self._id, self._data, b"", b""
+                if id_:
+                    yield id_.decode(errors="replace"), _read(data) if data else None
 
 
 def _read(data: bytes) -> Activity:

@@ -9,12 +9,11 @@ from typing import Any
 import httpx2
 import msgspec
 
+from answerback.client.bodies import Lines
 from answerback.client.errors import ConnectionFailed, Invalid, UnexpectedResponse
 from answerback.client.parameters import ExportFilter
 from answerback.client.requests import Request
 from answerback.client.senders import AsyncSender, SyncSender, describe
-
-_MAX_LINE_MIB = 8
 
 
 def export_request(dataset: str, format: str, filters: ExportFilter) -> Request[bytes]:
@@ -39,10 +38,10 @@ class ExportStream:
 
     def rows(self) -> Generator[dict[str, Any], None, None]:
         """The records of an export in NDJSON."""
-        lines = _Lines(self._request)
+        rows = _Rows(self._request)
         for chunk in self:
-            yield from lines.feed(chunk)
-        lines.end()
+            yield from rows.feed(chunk)
+        rows.end()
 
     def save(self, path: str | Path) -> None:
         """Write the file; it has its name once it is whole."""
@@ -67,12 +66,12 @@ class AsyncExportStream:
 
     async def rows(self) -> AsyncGenerator[dict[str, Any], None]:
         """The records of an export in NDJSON."""
-        lines = _Lines(self._request)
+        rows = _Rows(self._request)
         async with contextlib.aclosing(aiter(self)) as chunks:
             async for chunk in chunks:
-                for row in lines.feed(chunk):
+                for row in rows.feed(chunk):
                     yield row
-        lines.end()
+        rows.end()
 
     async def save(self, path: str | Path) -> None:
         """Write the file, in a thread; it has its name once it is whole."""
@@ -82,25 +81,21 @@ class AsyncExportStream:
                     await asyncio.to_thread(file.write, chunk)
 
 
-class _Lines:
-    """NDJSON that comes in pieces."""
+class _Rows:
+    """The records of NDJSON that comes in pieces."""
 
     def __init__(self, request: Request[bytes]) -> None:
         if request.path["format"] != "ndjson":
             raise Invalid("format: rows can be read of ndjson only", field="format")
-        self._rest = b""
+        self._lines = Lines("the export")
 
     def feed(self, chunk: bytes) -> Iterator[dict[str, Any]]:
         """The records that are whole with `chunk`."""
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        for line in lines:
-            yield _row(line)
-        if len(self._rest) > _MAX_LINE_MIB * 1024 * 1024:
-            raise UnexpectedResponse(f"the export has a line of more than {_MAX_LINE_MIB} MiB")
+        return map(_row, self._lines.feed(chunk))
 
     def end(self) -> None:
         """Raise ConnectionFailed where a line has no end."""
-        if self._rest:
+        if self._lines.rest:
             raise ConnectionFailed("the export broke off, it is not whole: its last line has no end")
 
 

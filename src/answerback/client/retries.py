@@ -27,6 +27,11 @@ class Attempts:
         """How long the next attempt may take."""
         return max(0.001, self._deadline_s - monotonic())
 
+    @property
+    def is_late(self) -> bool:
+        """Whether what has not come by now comes too late."""
+        return monotonic() > self._deadline_s
+
     def delay_after_status(self, status: int, retry_after_s: float | None) -> float | None:
         """Seconds until the next attempt, None if there is none. A request that was turned away as too many did nothing."""
         if status not in _RETRIED:

@@ -11,6 +11,7 @@ import httpx2
 import msgspec
 from pydantic import ValidationError
 
+from answerback.client.bodies import Answer
 from answerback.client.errors import ConnectionFailed, UnexpectedResponse, error_of
 from answerback.client.requests import Request
 from answerback.client.retries import Attempts
@@ -18,7 +19,7 @@ from answerback.domain.urls import check_http_url
 from answerback.errors import ConfigError, describe_os_error
 
 T = TypeVar("T")
-Outcome = httpx2.Response | httpx2.RequestError
+Outcome = Answer | httpx2.RequestError
 
 _LAG_HEADER = "Answerback-Recorder-Lag"
 _NOTHING_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
@@ -56,7 +57,11 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Of httpx2. The environment has no say: neither a proxy nor a .netrc gets to see the key."""
         is_plain = self.url.lower().startswith("http://")  # no certificates are loaded that nothing is compared with
         return {
-            "headers": {"Authorization": f"Bearer {self.key}", "User-Agent": f"answerback/{version('answerback')}"},
+            "headers": {
+                "Authorization": f"Bearer {self.key}",
+                "User-Agent": f"answerback/{version('answerback')}",
+                "Accept-Encoding": "identity",  # else a small answer may be a large one
+            },
             "proxy": self.proxy,
             "verify": self.tls or not (is_plain and self.proxy is None),
             "trust_env": False,
@@ -84,20 +89,23 @@ class _Sender:
             "timeout": attempts.left_s if whole else max(self._connection.timeout_s, request.least_timeout_s),
         }
 
-    def _judge(self, attempts: Attempts, outcome: Outcome) -> httpx2.Response | float:
-        """The response, if that is what the request ends with, or the seconds until the next attempt. Raises ApiError."""
+    def _judge(self, attempts: Attempts, outcome: Outcome) -> Answer | float:
+        """The answer, if that is what the request ends with, or the seconds until the next attempt. Raises ApiError."""
         if isinstance(outcome, httpx2.RequestError):
             was_sent = not isinstance(outcome, _NOTHING_SENT)
             if (delay_s := attempts.delay_after_break(was_sent=was_sent)) is None:
                 raise ConnectionFailed(f"no gateway answers at {self._base}: {describe(outcome)}") from outcome
             return delay_s
-        if outcome.request.method == "GET":
+        response, body = outcome
+        if response.request.method == "GET":
             with contextlib.suppress(ValueError):  # then it is not the gateway's
-                self.recorder_lag_s = float(outcome.headers.get(_LAG_HEADER, 0.0))
-        if outcome.is_success or attempts.is_done(outcome.status_code):
+                self.recorder_lag_s = float(response.headers.get(_LAG_HEADER, 0.0))
+        if response.is_success and outcome.is_compressed:
+            raise UnexpectedResponse("the answer is compressed, which was not asked for", status=response.status_code)
+        if response.is_success or attempts.is_done(response.status_code):
             return outcome
-        failure = error_of(outcome.status_code, outcome.headers, outcome.content, key=self._connection.key)
-        if (delay_s := attempts.delay_after_status(outcome.status_code, failure.retry_after_s)) is None:
+        failure = error_of(response.status_code, response.headers, body, key=self._connection.key)
+        if (delay_s := attempts.delay_after_status(response.status_code, failure.retry_after_s)) is None:
             raise failure
         return delay_s
 
@@ -114,27 +122,32 @@ class SyncSender(_Sender):
 
     def send(self, request: Request[T]) -> T:
         """Send a request, and read the answer. Raises ApiError."""
-        return parse(request, self.open(request, whole=True))
+        return parse(request, self._send(request, whole=True))
 
-    def open(self, request: Request[Any], *, whole: bool = False) -> httpx2.Response:
-        """Send a request; its answer is to be read and closed, unless it is wanted `whole`. Raises ApiError."""
+    def open(self, request: Request[Any]) -> httpx2.Response:
+        """Send a request; its response is to be read and closed. Raises ApiError."""
+        return self._send(request, whole=False).response
+
+    def _send(self, request: Request[Any], *, whole: bool) -> Answer:
         attempts = self._attempts(request)
         while True:
             verdict = self._judge(attempts, self._attempt(request, attempts, whole=whole))
-            if isinstance(verdict, httpx2.Response):
+            if isinstance(verdict, Answer):
                 return verdict
             time.sleep(verdict)
 
     def _attempt(self, request: Request[Any], attempts: Attempts, *, whole: bool) -> Outcome:
         built = self._http.build_request(**self._arguments(request, attempts, whole=whole))
         try:
-            response = self._http.send(built, stream=True)
-            if whole or not response.is_success:
-                with contextlib.closing(response):
-                    response.read()
+            answer = Answer(self._http.send(built, stream=True), bytearray())
+            if whole or not answer.can_be_streamed:
+                with contextlib.closing(answer.response):
+                    for chunk in answer.response.iter_raw():
+                        if not answer.take(chunk, is_late=attempts.is_late):
+                            break
         except httpx2.RequestError as error:
             return error
-        return response
+        return answer
 
 
 class AsyncSender(_Sender):
@@ -149,37 +162,45 @@ class AsyncSender(_Sender):
 
     async def send(self, request: Request[T]) -> T:
         """Send a request, and read the answer. Raises ApiError."""
-        return parse(request, await self.open(request, whole=True))
+        return parse(request, await self._send(request, whole=True))
 
-    async def open(self, request: Request[Any], *, whole: bool = False) -> httpx2.Response:
-        """Send a request; its answer is to be read and closed, unless it is wanted `whole`. Raises ApiError."""
+    async def open(self, request: Request[Any]) -> httpx2.Response:
+        """Send a request; its response is to be read and closed. Raises ApiError."""
+        return (await self._send(request, whole=False)).response
+
+    async def _send(self, request: Request[Any], *, whole: bool) -> Answer:
         attempts = self._attempts(request)
         while True:
             verdict = self._judge(attempts, await self._attempt(request, attempts, whole=whole))
-            if isinstance(verdict, httpx2.Response):
+            if isinstance(verdict, Answer):
                 return verdict
             await asyncio.sleep(verdict)
 
     async def _attempt(self, request: Request[Any], attempts: Attempts, *, whole: bool) -> Outcome:
         built = self._http.build_request(**self._arguments(request, attempts, whole=whole))
         try:
-            response = await self._http.send(built, stream=True)
-            if whole or not response.is_success:
-                async with contextlib.aclosing(response):
-                    await response.aread()
+            answer = Answer(await self._http.send(built, stream=True), bytearray())
+            if whole or not answer.can_be_streamed:
+                async with (
+                    contextlib.aclosing(answer.response),
+                    contextlib.aclosing(answer.response.aiter_raw()) as chunks,
+                ):
+                    async for chunk in chunks:
+                        if not answer.take(chunk, is_late=attempts.is_late):
+                            break
         except httpx2.RequestError as error:
             return error
-        return response
+        return answer
 
 
-def parse(request: Request[T], response: httpx2.Response) -> T:
+def parse(request: Request[T], answer: Answer) -> T:
     """The answer as a T. Raises UnexpectedResponse, which does not repeat a value: it may be a phone number."""
     try:
-        return request.parse(response.content)
+        return request.parse(bytes(answer.body))
     except ValidationError as error:
         place = ".".join(map(str, error.errors(include_input=False)[0]["loc"])) or "the body"
     detail = f"{request.method} {request.template}: {place} is not what this version of the client expects"
-    raise UnexpectedResponse(detail, status=response.status_code)
+    raise UnexpectedResponse(detail, status=answer.response.status_code)
 
 
 def describe(error: httpx2.RequestError) -> str:

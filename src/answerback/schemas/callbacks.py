@@ -11,7 +11,7 @@ from pydantic import Field
 from answerback.domain.masking import mask_json
 from answerback.domain.models import CallbackKind, QuarantineItem, StoredCallback
 from answerback.domain.phone_numbers import mask_text
-from answerback.schemas.view import View
+from answerback.schemas.view import Items, View
 from answerback.tencent.callbacks import extract_fields
 
 
@@ -122,7 +122,7 @@ class SubmittedLineView(View):
 class BulkSubmitView(View):
     """The results of many callbacks: one item for each non-empty line, in order."""
 
-    items: list[SubmittedLineView]
+    items: Items[SubmittedLineView]
     accepted: int
     refused: int = Field(description="not callbacks; quarantined unless they are too large")
     unavailable: int = Field(description="not known to be stored: submit these again")

@@ -8,7 +8,7 @@ from pydantic import Field
 from answerback.domain.models import MAX_KEYS, Call, CallbackKind, Outcome
 from answerback.domain.statistics import due_minutes
 from answerback.schemas.statistics import FeesView
-from answerback.schemas.view import View
+from answerback.schemas.view import Items, View
 
 
 class CallView(View):
@@ -34,7 +34,7 @@ class CallView(View):
     fee_minutes: int | None = Field(description="billed minutes, as reported by the vendor")
     failure_code: int | None
     failure_reason: str | None
-    keys: list[str] = Field(description=f"the different keys pressed, the first {MAX_KEYS} in order of arrival")
+    keys: Items[str] = Field(description=f"the different keys pressed, the first {MAX_KEYS} in order of arrival")
     keys_total: int = Field(description="number of all key presses, including those not in keys")
     reference: str | None = Field(description="your application's id of the call")
     metadata: dict[str, Any] | None
@@ -67,5 +67,5 @@ class FeeAuditView(FeesView):
 
     since: datetime
     until: datetime
-    items: list[FeeMismatchView]
+    items: Items[FeeMismatchView]
     next_cursor: str | None

@@ -5,14 +5,14 @@ from typing import Any
 
 from pydantic import Field
 
-from answerback.schemas.view import View
+from answerback.schemas.view import Entries, Items, View
 
 
 class RetentionPassView(View):
     """What a process deleted for its age, in its last pass."""
 
     ended_at: datetime
-    deleted: dict[str, int] = Field(description="rows by table", examples=[{"calls": 1200, "callbacks": 2300}])
+    deleted: Entries[int] = Field(description="rows by table", examples=[{"calls": 1200, "callbacks": 2300}])
 
 
 class InstanceView(View):
@@ -21,7 +21,7 @@ class InstanceView(View):
     id: str = Field(examples=["5f0c2b7a91d3e468"])
     host: str = Field(examples=["voice-1"])
     pid: int
-    roles: list[str] = Field(examples=[["intake", "recorder", "relay", "api", "console"]])
+    roles: Items[str] = Field(examples=[["intake", "recorder", "relay", "api", "console"]])
     version: str = Field(examples=["0.6.0"])
     started_at: datetime
     silent_s: float = Field(description="seconds since its last heartbeat", examples=[1.2])
@@ -43,7 +43,7 @@ class InstanceView(View):
         description="the last pass that deleted what is too old; null: it made none"
     )
     endpoints: int = Field(description="number of endpoints it delivers to")
-    singleton_tasks: list[str] = Field(description="singleton tasks that it runs", examples=[["overdue"]])
+    singleton_tasks: Items[str] = Field(description="singleton tasks that it runs", examples=[["overdue"]])
     stream: dict[str, Any] | None = Field(description="the stream as it sees it; null: no stream")
 
 
@@ -81,9 +81,9 @@ class StatusView(View):
     backend: str = Field(description="sqlite or postgresql", examples=["postgresql"])
     schema_revision: str | None = Field(examples=["1_3a942b65"])
     at: datetime = Field(description="time of this status, by the ledger's clock")
-    instances: list[InstanceView] = Field(description="oldest first")
+    instances: Items[InstanceView] = Field(description="oldest first")
     inbox: InboxView | None = Field(
         description="the inbox of the process that answers this; null: it has none, because there is a stream"
     )
     secrets_differ: bool = Field(description="not all processes have the same server.secret: traces and sessions break")
-    endpoints: list[EndpointAssignmentView] = Field(description="by name")
+    endpoints: Items[EndpointAssignmentView] = Field(description="by name")

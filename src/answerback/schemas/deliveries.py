@@ -6,7 +6,7 @@ from pydantic import Field
 
 from answerback.domain.endpoints import MAX_ATTEMPTS, Attempt, Delivery, DeliveryState
 from answerback.domain.webhook_payload import EVENT_TYPES
-from answerback.schemas.view import View
+from answerback.schemas.view import Items, View
 
 
 class DeliveryView(View):
@@ -52,7 +52,7 @@ class AttemptView(View):
 class DeliveryWithAttemptsView(DeliveryView):
     """A delivery with its attempts."""
 
-    attempt_log: list[AttemptView] = Field(description=f"the last {MAX_ATTEMPTS} attempts, in order")
+    attempt_log: Items[AttemptView] = Field(description=f"the last {MAX_ATTEMPTS} attempts, in order")
 
     @classmethod
     def with_attempts(

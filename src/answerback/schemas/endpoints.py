@@ -11,7 +11,7 @@ from answerback.domain.endpoints import DeliveryBacklog, Endpoint, EndpointTest,
 from answerback.domain.masking import mask_urls
 from answerback.domain.models import CallbackKind, Outcome
 from answerback.domain.phone_numbers import mask_text
-from answerback.schemas.view import View
+from answerback.schemas.view import Entries, Items, View
 
 
 class EndpointView(View):
@@ -27,27 +27,27 @@ class EndpointView(View):
     format: PayloadFormat
     enabled: bool
     disabled_reason: str | None
-    kinds: list[CallbackKind] = Field(description="only callbacks of these kinds; empty: all")
-    outcomes: list[Outcome] = Field(description="only calls with these outcomes; empty: all")
-    failure_codes: list[int] = Field(description="only calls with one of these failure codes; empty: all")
-    number_prefixes: list[str] = Field(
+    kinds: Items[CallbackKind] = Field(description="only callbacks of these kinds; empty: all")
+    outcomes: Items[Outcome] = Field(description="only calls with these outcomes; empty: all")
+    failure_codes: Items[int] = Field(description="only calls with one of these failure codes; empty: all")
+    number_prefixes: Items[str] = Field(
         description="only calls to numbers that begin with one of these; empty: all", examples=[["138", "+852"]]
     )
-    reference_prefixes: list[str] = Field(
+    reference_prefixes: Items[str] = Field(
         description="only calls whose reference begins with one of these; empty: all", examples=[["order-"]]
     )
     notify_on_update: bool
     timeout_s: float
     concurrency: int
     certificate: str | None = Field(description="name of a certificate in the config file")
-    headers: dict[str, str] = Field(
+    headers: Entries[str] = Field(
         description="headers added to each request; … in place of every value", examples=[{"Authorization": "…"}]
     )
     success: str | None = Field(
         description="which 2xx responses are success: contract, 2xx, json:path=value or text:words; null: as the format says",
         examples=["json:code=0"],
     )
-    retry_schedule_s: list[float] | None = Field(
+    retry_schedule_s: Items[float] | None = Field(
         description="its own delays before the second attempt, the third, and so on; null: those of the gateway"
     )
     proxy: str | None = Field(
@@ -87,7 +87,7 @@ class TestRequestView(View):
 
     method: str
     url: str
-    headers: list[tuple[str, str]]
+    headers: Items[tuple[str, str]]
     body: str
 
 
@@ -95,7 +95,7 @@ class TestResponseView(View):
     """The response to a test: its body up to 64 KiB, and how long its head took; … in place of each secret."""
 
     http_status: int
-    headers: list[tuple[str, str]]
+    headers: Items[tuple[str, str]]
     body: str
     answered_ms: float
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from answerback.schemas.view import View
+from answerback.schemas.view import Entries, View
 
 
 class ErasureView(View):
@@ -17,7 +17,7 @@ class ErasureView(View):
         "failed: the server secret has changed since, ask again",
         examples=["done"],
     )
-    erased: dict[str, int] = Field(
+    erased: Entries[int] = Field(
         description="rows that held the number, by table; inbox: callbacks in the inbox",
         examples=[{"calls": 2, "callbacks": 3, "deliveries": 3, "inbox": 1}],
     )

@@ -9,7 +9,7 @@ from pydantic import Field
 from answerback.domain.failure_reasons import FAILURE_REASONS
 from answerback.domain.phone_locations import UNKNOWN, carrier_name, region_name
 from answerback.domain.statistics import Counts, DurationStats, Statistics
-from answerback.schemas.view import View
+from answerback.schemas.view import Items, View
 
 K = TypeVar("K")
 Step = Literal["hour", "day"]
@@ -110,7 +110,7 @@ class FailuresView(View):
     since: datetime
     until: datetime
     calls: int = Field(description="all calls of the range")
-    items: list[FailureView]
+    items: Items[FailureView]
 
 
 class FeesView(View):
@@ -145,13 +145,13 @@ class StatisticsView(View):
     overdue: int
     ingest: IngestCountsView
     fees: FeesView
-    trend: list[TimeBucketView]
-    by_hour_of_day: list[HeatmapCellView] = Field(description="only cells with calls")
-    kinds: list[KindCountsView]
-    channels: list[ChannelCountsView]
-    carriers: list[CarrierCountsView]
-    regions: list[RegionCountsView]
-    failures: list[FailureView]
+    trend: Items[TimeBucketView]
+    by_hour_of_day: Items[HeatmapCellView] = Field(description="only cells with calls")
+    kinds: Items[KindCountsView]
+    channels: Items[ChannelCountsView]
+    carriers: Items[CarrierCountsView]
+    regions: Items[RegionCountsView]
+    failures: Items[FailureView]
 
     @classmethod
     def of(cls, found: Statistics, zone: tzinfo, step: Step) -> "StatisticsView":

@@ -1,15 +1,21 @@
 """What all views share."""
 
 from collections.abc import Callable
-from typing import Any, Generic, Self, TypeVar
+from typing import Annotated, Any, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from answerback.domain.masking import mask_fields
 from answerback.domain.models import Page
 
 S = TypeVar("S")
 T = TypeVar("T")
+
+Items = Annotated[list[T], Field(fail_fast=True)]
+"""A list that is refused with its first wrong item: an error for each would fill the memory of whoever reads it."""
+
+Entries = Annotated[dict[str, T], Field(fail_fast=True)]
+"""Values by name, refused in the same way."""
 
 
 class View(BaseModel):
@@ -27,7 +33,7 @@ class View(BaseModel):
 class PageView(View, Generic[T]):
     """A page: its items, and the cursor of the next page, or null."""
 
-    items: list[T]
+    items: Items[T]
     next_cursor: str | None = None
 
     @classmethod
@@ -40,4 +46,4 @@ class Problem(View):
 
     detail: str
     field: str | None = None
-    channels: list[str] | None = None
+    channels: Items[str] | None = None
