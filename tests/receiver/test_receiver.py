@@ -5,6 +5,7 @@ import json
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -113,6 +114,31 @@ def test_too_many_that_wait_are_answered_503(
     assert answered == (503, 3002, "not known to be stored, try again: too many callbacks are waiting to be stored")
 
 
+def test_too_many_bytes_that_wait_are_answered_503(
+    make_receiver: MakeReceiver, adapter: Adapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large bodies reach the bound before there are many; one is taken however large it is, and when it is stored there is room."""
+    monkeypatch.setattr("answerback.receiver.committer._MAX_PENDING_BYTES", 1000)
+    begun, may_end = threading.Event(), threading.Event()
+
+    class Hanging(MemoryStore):
+        def record(self, batch: Any) -> None:
+            begun.set()
+            may_end.wait(30)
+            super().record(batch)
+
+    voice = make_receiver(Hanging())
+    send = adapter(voice)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(voice.receive, prompt("a") + b" " * 1000, TOKEN)
+        assert begun.wait(30)
+        answered = result(send("POST", URL, prompt("b")))
+        may_end.set()
+        assert first.result(30).body == OK
+    assert answered == (503, 3002, "not known to be stored, try again: too many callbacks are waiting to be stored")
+    assert send("POST", URL, prompt("b")).body == OK
+
+
 def test_each_channel_has_its_token(make_receiver: MakeReceiver, adapter: Adapter) -> None:
     """What comes in by one is not in another's calls, even with the same callid."""
     voice = make_receiver(MemoryStore(), channels={"default": None, "codes": TOKEN, "alerts": OTHER_TOKEN})
@@ -174,6 +200,95 @@ def test_without_a_store_an_exception_is_a_503(
     assert "raise ValueError(event.call.mobile)" in caplog.text
     assert "with the event failed of callid a" in caplog.text
     assert "13788888888" not in caplog.text
+
+
+class OfTheirs(BaseException):
+    """What is no Exception, as gevent's Timeout."""
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, asyncio.CancelledError, OfTheirs])
+def test_without_a_store_whatever_a_handler_raises_is_a_503(
+    make_receiver: MakeReceiver, adapter: Adapter, handler_of: Callable[..., Any], kind: type[BaseException]
+) -> None:
+    """In a server's thread: else it would be the framework's 500, or end the worker."""
+    voice = make_receiver()
+
+    def fail(_event: object) -> None:
+        raise kind
+
+    voice.on("failed")(handler_of(fail))
+    voice.on_rejected(fail)
+    send = adapter(voice)
+    with ThreadPoolExecutor() as pool:
+        answered = [pool.submit(send, "POST", URL, body).result(30) for body in (failure("a"), b"{", prompt("a"))]
+    assert [one.status for one in answered] == [503, 400, 200]
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_what_ends_the_process_ends_it(make_receiver: MakeReceiver, kind: type[BaseException]) -> None:
+    """In the main thread it may come from a signal, as when gunicorn ends its sync worker: nothing is answered, and the event waits."""
+    store = MemoryStore()
+    voice, stored = make_receiver(), make_receiver(store)
+
+    def fail(_event: Event) -> None:
+        raise kind
+
+    voice.on("*")(fail)
+    stored.on("*")(fail)
+    stored.receive(prompt("a"), TOKEN)
+    with pytest.raises(kind):
+        voice.receive(prompt("a"), TOKEN)
+    with pytest.raises(kind):
+        stored.dispatch()
+    assert store.backlog().events == 1
+
+
+def test_a_request_that_is_cancelled_is_cancelled(make_receiver: MakeReceiver) -> None:
+    """As a server cancels those that run when it is to end; but an event loop is not ended by a handler."""
+    voice, begun = make_receiver(), asyncio.Event()
+
+    @voice.on("answered")
+    async def wait(_event: Event) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    @voice.on("failed")
+    async def end(_event: Event) -> None:
+        raise SystemExit
+
+    async def requests() -> Response:
+        request = asyncio.create_task(voice.areceive(prompt("a"), TOKEN))
+        await begun.wait()
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+        return await voice.areceive(failure("a"), TOKEN)
+
+    assert asyncio.run(requests()).status == 503
+
+
+def test_whatever_a_store_raises_its_threads_go_on(make_receiver: MakeReceiver) -> None:
+    """What it could not keep is answered 503, and what it could not hand over waits."""
+
+    class Broken(MemoryStore):
+        recording = delivering = True
+
+        def record(self, batch: Any) -> None:
+            if self.recording:
+                self.recording = False
+                raise OfTheirs
+            super().record(batch)
+
+        def deliver(self, handle: Any) -> bool:
+            if self.delivering:
+                self.delivering = False
+                raise OfTheirs
+            return super().deliver(handle)
+
+    voice, done = make_receiver(Broken(), threads=1, poll_s=0.01), threading.Event()
+    voice.on("answered")(lambda _: done.set())
+    assert [voice.receive(prompt("a"), TOKEN).status for _ in range(2)] == [503, 200]
+    assert done.wait(30)
 
 
 @pytest.mark.parametrize(
@@ -272,7 +387,7 @@ def test_a_handler_that_fails_loses_nothing(
     assert events[0] == events[1] == events[2]
     assert [event.type for event in events] == ["key_pressed"] * 3 + ["answered"]
     assert voice.backlog() == (0, 0.0)
-    assert caplog.text.count("event not handled, tried again in 0.0 s") == 2
+    assert caplog.text.count("event not handled: tried again in 0.0 s") == 2
     assert "13788888888" not in caplog.text
 
 
@@ -413,6 +528,25 @@ def test_rejected_bodies_are_kept_and_said(
     assert store.rejected == seen
     assert "callback of channel default rejected: no callback key" in caplog.text
     assert "13788888888" not in caplog.text
+
+
+def test_the_log_says_the_same_so_often_and_no_more(
+    make_receiver: MakeReceiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither junk nor an outage fills it; the last line says that more are left out."""
+    voice = make_receiver()
+
+    @voice.on("*")
+    def fail(_event: Event) -> None:
+        raise ValueError
+
+    for body in [b"{"] * 70 + [prompt("a")] * 70:
+        voice.receive(body, TOKEN)
+    lines = [record.getMessage() for record in caplog.records]
+    rejected, unanswered = ([line for line in lines if one in line] for one in ("default rejected: ", "answered 503: "))
+    for said in (rejected, unanswered):
+        assert len(said) == 60
+        assert [line.endswith("; no more of these are logged for a minute") for line in said] == [False] * 59 + [True]
 
 
 # What is asked for wrongly.

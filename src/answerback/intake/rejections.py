@@ -7,10 +7,10 @@ from time import monotonic
 import structlog
 
 from answerback.domain.batches import BatchItem
+from answerback.domain.log_limit import LogLimit
 from answerback.intake.metrics import IntakeMetrics
 
 _WINDOW_S = 60.0
-_LOGGED_PER_WINDOW = 60
 
 log = structlog.get_logger("answerback.intake")
 
@@ -32,6 +32,7 @@ class RejectionLimiter:
         self._waiting_bytes = 0
         self._window_ends_s = 0.0
         self._admitted = self._dropped = 0
+        self._logged = LogLimit()
 
     def admit(self, item: BatchItem, result: int, reason: str) -> bool:
         """Whether `item`, which is answered `result` for `reason`, is to be kept; else it is counted."""
@@ -54,7 +55,7 @@ class RejectionLimiter:
         self._admitted += 1
         self._waiting.append((item.received_us, len(item.raw)))
         self._waiting_bytes += len(item.raw)
-        if self._admitted <= _LOGGED_PER_WINDOW:
+        if self._logged.take(now_s):
             log.warning("callback_rejected", channel=item.channel, result=result, reason=reason)
         return True
 

@@ -2,19 +2,20 @@
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from answerback.domain.models import ParsedCallback, RejectedCallback
 from answerback.errors import LedgerUnavailable, UnavailableReason
-from answerback.receiver.handlers import log_failure
+from answerback.receiver.log import ReceiverLog
 from answerback.receiver.store import Store
 
 _MAX_BATCH = 512
 _MAX_PENDING = 10_000
+_MAX_PENDING_BYTES = 64 * 1024 * 1024
 
 
 Recorded = Future[None] | asyncio.Future[None]
@@ -31,53 +32,55 @@ class _Pending(NamedTuple):
 class Committer(threading.Thread):
     """The one thread of a process that records; an event loop that waits for it is not blocked."""
 
-    def __init__(self, store: Store, on_recorded: Callable[[], None]) -> None:
+    def __init__(self, store: Store, log: ReceiverLog, on_recorded: Callable[[], None]) -> None:
         super().__init__(name="answerback-committer", daemon=True)
         self._store = store
+        self._log = log
         self._on_recorded = on_recorded
-        self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
+        self._changed = threading.Condition()
+        self._queue: deque[_Pending] = deque()
+        self._bytes = 0  # of what waits and of what is being recorded
+        self._is_stopping = False
 
     def submit(self, received: ParsedCallback | RejectedCallback, recorded: Recorded) -> None:
-        """Have it recorded; `recorded` raises LedgerUnavailable where it was not."""
-        if self._queue.qsize() >= _MAX_PENDING:
-            raise LedgerUnavailable(UnavailableReason.OVERLOADED)
-        self._queue.put(_Pending(received, recorded))
+        """Have it recorded; `recorded` raises LedgerUnavailable where it was not. Raises it where too much waits already."""
+        with self._changed:
+            size_bytes = len(received.raw)
+            if len(self._queue) >= _MAX_PENDING or 0 < self._bytes > _MAX_PENDING_BYTES - size_bytes:
+                raise LedgerUnavailable(UnavailableReason.OVERLOADED)
+            self._queue.append(_Pending(received, recorded))
+            self._bytes += size_bytes
+            self._changed.notify()
 
     def stop(self) -> None:
         """End once everything that was submitted is recorded."""
-        self._queue.put(None)
+        with self._changed:
+            self._is_stopping = True
+            self._changed.notify()
 
     def run(self) -> None:
         """Record until stopped."""
-        is_stopping = False
-        while not is_stopping:
-            batch, is_stopping = self._gather()
-            failure = self._record([one.received for one in batch]) if batch else None
+        while batch := self._gather():
+            failure = self._record([one.received for one in batch])
+            with self._changed:
+                self._bytes -= sum(len(one.received.raw) for one in batch)
             _resolve(batch, failure)
             if failure is None:
                 self._on_recorded()
 
-    def _gather(self) -> tuple[list[_Pending], bool]:
-        """What waits, and whether to stop after it."""
-        batch: list[_Pending] = []
-        pending = self._queue.get()
-        while pending is not None:
-            batch.append(pending)
-            if len(batch) == _MAX_BATCH:
-                return batch, False
-            try:
-                pending = self._queue.get_nowait()
-            except Empty:
-                return batch, False
-        return batch, True
+    def _gather(self) -> list[_Pending]:
+        """What waits, once something does; nothing where it is to stop."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._is_stopping)
+            return [self._queue.popleft() for _ in range(min(len(self._queue), _MAX_BATCH))]
 
     def _record(self, batch: Sequence[ParsedCallback | RejectedCallback]) -> LedgerUnavailable | None:
         try:
             self._store.record(batch)
         except LedgerUnavailable as error:
             return error
-        except Exception as error:  # noqa: BLE001  # a store may raise anything, and each sender is answered
-            log_failure("callbacks not recorded", error)
+        except BaseException as error:  # noqa: BLE001  # a store may raise anything: each sender is answered, and the thread goes on
+            self._log.failure("callbacks not recorded", error)
             return LedgerUnavailable(UnavailableReason.FAULT)
         return None
 

@@ -8,7 +8,8 @@ from contextvars import copy_context
 from typing import Any
 
 from answerback.domain.models import RawCallback
-from answerback.receiver.handlers import Run, log_failure
+from answerback.receiver.handlers import Run
+from answerback.receiver.log import ReceiverLog
 from answerback.receiver.store import Store
 
 Deliver = Callable[[Sequence[RawCallback], int, Run], float | None]
@@ -34,8 +35,9 @@ def deliver_due(store: Store, deliver: Deliver, runner: asyncio.Runner, is_stopp
 class EventDispatcher:
     """`threads` threads, each with an event loop of its own for handlers that are coroutine functions."""
 
-    def __init__(self, store: Store, deliver: Deliver, threads: int, poll_s: float) -> None:
+    def __init__(self, store: Store, log: ReceiverLog, deliver: Deliver, threads: int, poll_s: float) -> None:
         self._store = store
+        self._log = log
         self._deliver = deliver
         self._poll_s = poll_s
         self._is_stopping = False
@@ -67,7 +69,7 @@ class EventDispatcher:
                 woken.clear()
                 try:
                     deliver_due(self._store, self._deliver, runner, lambda: self._is_stopping)
-                except Exception as error:  # noqa: BLE001  # the store may be away: what is due stays due
-                    log_failure("events cannot be delivered", error)
+                except BaseException as error:  # noqa: BLE001  # the store may be away: what is due stays due
+                    self._log.failure("events cannot be delivered", error)
                 if not self._is_stopping:
                     woken.wait(self._poll_s)

@@ -2,9 +2,7 @@
 
 import asyncio
 import inspect
-import logging
 import threading
-import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -12,9 +10,9 @@ from typing import Any, NamedTuple
 from answerback.domain.backoff import repeating_delay_s
 from answerback.domain.endpoints import EventType
 from answerback.domain.models import KeyPress, RawCallback
-from answerback.domain.phone_numbers import mask_phone_like, mask_text
-from answerback.errors import LedgerUnavailable
+from answerback.domain.phone_numbers import mask_phone_like
 from answerback.receiver.event import Event, make_event
+from answerback.receiver.log import ReceiverLog
 
 ANY = "*"
 EVENT_NAMES = (ANY, *(str(one) for one in EventType if one is not EventType.OVERDUE))  # an overdue call has no callback
@@ -24,8 +22,6 @@ _JITTER = 0.1
 Function = Callable[[Any], Awaitable[object] | object]
 Run = Callable[[Coroutine[Any, Any, None]], None]
 """Runs a coroutine to its end."""
-
-log = logging.getLogger("answerback.receiver")
 
 
 class Handler(NamedTuple):
@@ -48,7 +44,8 @@ class Handler(NamedTuple):
 class Handlers:
     """All handlers of a receiver, in the order in which they were added. An event is handed to each that asked for it, or it has failed."""
 
-    def __init__(self, retry_schedule_s: Sequence[float]) -> None:
+    def __init__(self, retry_schedule_s: Sequence[float], log: ReceiverLog) -> None:
+        self._log = log
         self._retry_schedule_s = retry_schedule_s
         self._handlers: list[Handler] = []
 
@@ -61,10 +58,10 @@ class Handlers:
         try:
             self.call(make_event(callbacks), run)
         except BaseException as error:  # whatever a handler raises, such as gevent's Timeout: the thread has to live on
-            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
-                raise  # of the user's, in `dispatch`
+            if ends_process(error):
+                raise  # out of `dispatch`
             retry_s = repeating_delay_s(self._retry_schedule_s, failures, _JITTER)
-            log_failure(f"event not handled, tried again in {retry_s:.1f} s", error)
+            self._log.failure("event not handled", error, f"tried again in {retry_s:.1f} s: ")
             return retry_s
         return None
 
@@ -89,10 +86,17 @@ class Handlers:
         return [handler.function for handler in self._handlers if handler.matches(event)]
 
 
-def log_failure(what: str, error: BaseException) -> None:
-    """Log an error: our own by what it says, any other with where it was raised; without anybody's number."""
-    lines = [error.explanation] if isinstance(error, LedgerUnavailable) else traceback.format_exception(error)
-    log.log(logging.ERROR, "%s: %s", what, mask_text("".join(lines).rstrip()))
+def ends_process(error: BaseException) -> bool:
+    """Whether it is not a handler's: in the main thread it may come from a signal, as when gunicorn ends its sync worker."""
+    return isinstance(error, KeyboardInterrupt | SystemExit) and threading.current_thread() is threading.main_thread()
+
+
+def ends_request(error: BaseException) -> bool:
+    """Whether it is not a handler's, in a task: there a signal comes in otherwise, and nobody is to end the event loop."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0  # else it is that of something the handler waited for
+    return isinstance(error, GeneratorExit) or (isinstance(error, KeyboardInterrupt) and ends_process(error))
 
 
 @contextmanager

@@ -16,12 +16,12 @@ from answerback.domain.calls import fold
 from answerback.domain.channels import ChannelTokens, check_channels
 from answerback.domain.endpoints import EventType
 from answerback.domain.models import DEFAULT_CHANNEL, Call, ParsedCallback, RawCallback, RejectedCallback
-from answerback.domain.phone_numbers import mask_text
 from answerback.errors import ConfigError, LedgerUnavailable, UnavailableReason
 from answerback.receiver.committer import Committer
 from answerback.receiver.dispatcher import EventDispatcher, deliver_due
 from answerback.receiver.event import make_event
-from answerback.receiver.handlers import EVENT_NAMES, Function, Handler, Handlers, log_failure
+from answerback.receiver.handlers import EVENT_NAMES, Function, Handler, Handlers, ends_process, ends_request
+from answerback.receiver.log import ReceiverLog
 from answerback.receiver.sql_store import SQLStore
 from answerback.receiver.sqlite_store import SQLiteStore
 from answerback.receiver.store import EventBacklog, ReadableStore, Store
@@ -41,8 +41,6 @@ _SQLITE = "sqlite:"
 _NO_STORE = "store: expected sqlite:FILE, such as sqlite:voice.db or sqlite:/srv/voice.db, or a store"
 
 F = TypeVar("F", bound=Function)
-
-log = logging.getLogger("answerback.receiver")
 
 
 class Receiver:
@@ -86,7 +84,8 @@ class Receiver:
         self._store = _open(store) if isinstance(store, str) else _checked_store(store)
         self.max_body_bytes = max_body_bytes
         self._commit_timeout_s = commit_timeout_s
-        self._handlers = Handlers(retry_schedule_s)
+        self._log = ReceiverLog()
+        self._handlers = Handlers(retry_schedule_s, self._log)
         self._rejected_functions: list[Function] = []
         self._threads = threads
         self._poll_s = poll_s
@@ -136,7 +135,9 @@ class Receiver:
                 recorded.result(self._commit_timeout_s)
             elif isinstance(received, ParsedCallback):
                 self._handlers.call(make_event([received]))
-        except Exception as error:  # noqa: BLE001  # whatever a store or a handler raises is answered by the contract
+        except BaseException as error:  # whatever a store or a handler raises is answered by the contract
+            if ends_process(error):
+                raise
             return self._failed(error)
         if isinstance(received, RejectedCallback):
             self._report(received)
@@ -155,7 +156,9 @@ class Receiver:
                     await recorded
             elif isinstance(received, ParsedCallback):
                 await self._handlers.call_async(make_event([received]))
-        except Exception as error:  # noqa: BLE001  # whatever a store or a handler raises is answered by the contract
+        except BaseException as error:  # whatever a store or a handler raises is answered by the contract
+            if ends_request(error):
+                raise
             return self._failed(error)
         if self._rejected_functions and isinstance(received, RejectedCallback):
             await asyncio.to_thread(self._report, received)
@@ -234,14 +237,14 @@ class Receiver:
         received = parse_or_reject(RawCallback(channel, body, datetime.now(UTC)))
         if isinstance(received, ParsedCallback):
             return received, OK
-        log.warning("callback of channel %s rejected: %s", channel, mask_text(received.reason))
+        self._log.write(logging.WARNING, f"callback of channel {channel} rejected", received.reason)
         return received, Response(400, received.result, received.reason)
 
-    def _failed(self, error: Exception) -> Response:
+    def _failed(self, error: BaseException) -> Response:
         """The response where nothing is known to be kept."""
         if isinstance(error, TimeoutError) and self._store is not None:
             error = LedgerUnavailable(UnavailableReason.STALLED)
-        log_failure("callback answered 503", error)
+        self._log.failure("callback answered 503", error)
         return unavailable(
             error if isinstance(error, LedgerUnavailable) else LedgerUnavailable(UnavailableReason.FAULT)
         )
@@ -251,8 +254,10 @@ class Receiver:
         for function in self._rejected_functions:
             try:
                 function(rejected)
-            except Exception as error:  # noqa: BLE001  # it is theirs to know
-                log_failure("on_rejected", error)
+            except BaseException as error:  # it is theirs to know
+                if ends_process(error):
+                    raise
+                self._log.failure("on_rejected", error)
 
     def _start(self, store: Store) -> "_Running":
         running = self._running
@@ -260,7 +265,7 @@ class Receiver:
             with self._starting:
                 running = self._running
                 if running is None or running.pid != os.getpid():
-                    running = self._running = _Running(store, self._handlers, self._threads, self._poll_s)
+                    running = self._running = _Running(store, self._log, self._handlers, self._threads, self._poll_s)
         return running
 
     def _readable(self) -> ReadableStore:
@@ -272,10 +277,10 @@ class Receiver:
 class _Running:
     """The threads of one process. A fork leaves them behind, so they start with the first use in each."""
 
-    def __init__(self, store: Store, handlers: Handlers, threads: int, poll_s: float) -> None:
+    def __init__(self, store: Store, log: ReceiverLog, handlers: Handlers, threads: int, poll_s: float) -> None:
         self.pid = os.getpid()
-        self.dispatcher = EventDispatcher(store, handlers.deliver, threads, poll_s)
-        self.committer = Committer(store, self.dispatcher.wake)
+        self.dispatcher = EventDispatcher(store, log, handlers.deliver, threads, poll_s)
+        self.committer = Committer(store, log, self.dispatcher.wake)
         self.committer.start()
 
     def stop(self, timeout_s: float) -> bool:
