@@ -157,13 +157,21 @@ def test_the_store_of_the_guide_is_one(own_store: Callable[[], Store]) -> None:
     assert taken == [([theirs.raw], 0), ([first.raw], 1), ([first.raw, second.raw], 0)]
 
 
-@pytest.mark.parametrize("language", ["", ".zh-CN"])
-@pytest.mark.parametrize("framework", ["fastapi", "flask", "django"])
-def test_the_program_of_a_framework_runs(framework: str, language: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("framework", "language", "server"),
+    [
+        *((framework, language, "") for framework in ("fastapi", "flask", "django") for language in ("", ".zh-CN")),
+        ("django", "", "asgi"),
+    ],
+)
+def test_the_program_of_a_framework_runs(framework: str, language: str, server: str, tmp_path: Path) -> None:
     """As its page starts it: it conforms, prints what happened once, and knows the call and that nothing waits."""
     page = f"docs/receiver-{framework}{language}.md"
     (program,) = blocks(page, "python")
-    commands, check = blocks(page, "sh")
+    commands, check, *others = blocks(page, "sh")
+    if server == "asgi":
+        program = program.replace("wsgi", "asgi")
+        commands = "\n".join([*commands.splitlines()[:-1], others[0].splitlines()[-1]])
     (tmp_path / "app.py").write_text(program)
     *prepares, serves = commands.splitlines()[1:]
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -172,10 +180,10 @@ def test_the_program_of_a_framework_runs(framework: str, language: str, tmp_path
     url = f"http://127.0.0.1:{port}"
     variables = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     with (tmp_path / "log").open("w") as log:
-        server = subprocess.Popen(ending("sh", "-ec", prepared, by="TERM"), env=variables, stdout=log, stderr=log)
+        process = subprocess.Popen(ending("sh", "-ec", prepared, by="TERM"), env=variables, stdout=log, stderr=log)
     try:
-        await_until(lambda: answers(f"{url}/health") or server.poll() is not None)
-        assert server.poll() is None, (tmp_path / "log").read_text()
+        await_until(lambda: answers(f"{url}/health") or process.poll() is not None)
+        assert process.poll() is None, (tmp_path / "log").read_text()
         sends, conforms = (line.replace("http://127.0.0.1:8000", url).split()[1:] for line in check.splitlines())
         assert run(*sends, cwd=tmp_path).returncode == 0
         if language == "":
@@ -187,8 +195,8 @@ def test_the_program_of_a_framework_runs(framework: str, language: str, tmp_path
         await_until(lambda: httpx.get(f"{url}/health", trust_env=False).json()["events"] == 0)
         call = httpx.get(f"{url}/calls/mine", trust_env=False).json()
     finally:
-        server.terminate()
-        server.wait(30)
+        process.terminate()
+        process.wait(30)
     lines = (tmp_path / "log").read_text().splitlines()
     assert (call["outcome"], call["keys"]) == ("answered", ["1"])
     assert (lines.count("mine answered"), lines.count("mine confirmed")) == (1, 1)

@@ -46,3 +46,15 @@ def test_django_may_have_read_the_body_before(make_receiver: MakeReceiver) -> No
     assert asked.body
     answer = pattern.callback(asked, token=TOKEN)
     assert (answer.status_code, answer.content) == (200, OK)
+
+
+@pytest.mark.parametrize(("size", "status"), [(0, 200), (70_000, 413)])
+def test_a_limit_of_django_s_is_not_that_of_callbacks(make_receiver: MakeReceiver, size: int, status: int) -> None:
+    """It is one of forms: with it a callback would be answered 400, by Django."""
+    set_up_django()
+    from django.test import RequestFactory, override_settings
+
+    pattern = make_receiver(MemoryStore()).django()
+    asked = RequestFactory().post(URL, data=prompt("a") + b" " * size, content_type="application/json")
+    with override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=100):
+        assert pattern.callback(asked, token=TOKEN).status_code == status

@@ -1,7 +1,9 @@
 """A receiver's callback URL in Django, and its events as a signal."""
 
+from contextlib import suppress
 from functools import cache
 
+from django.core.exceptions import RequestDataTooBig
 from django.core.signals import request_started
 from django.dispatch import Signal
 from django.http import HttpRequest, HttpResponse
@@ -42,6 +44,7 @@ def _read(request: HttpRequest, max_bytes: int) -> bytes:
     """The body, or of one that is too large or comes in chunks its beginning."""
     length, is_terminated = request.META.get("CONTENT_LENGTH"), request.META.get("wsgi.input_terminated")
     if length and int(length) <= max_bytes:
-        return bytes(request.body)  # which a middleware may have read before
+        with suppress(RequestDataTooBig):  # the project's limit is that of its forms
+            return bytes(request.body)  # which a middleware may have read before
     read = request.META["wsgi.input"].read if is_terminated and not length else request.read
     return read_body(read, max_bytes + 1)  # Django by itself takes a body in chunks to be empty
