@@ -44,9 +44,12 @@ _MISFITS = """() => {
     .filter((one) => one.clientWidth && one.clientWidth < 96 && !one.closest(shut))
     .filter((one) => lines(one) > 3 && one.textContent.trim().length < 6 * lines(one))
     .map((one) => `${one.tagName}.${one.className} is squeezed: ${one.textContent.trim().slice(0, 60)}`);
+  const hidden = () => [...document.querySelectorAll("main .scroll")]
+    .filter((one) => one.scrollWidth > one.clientWidth + 1 && !one.querySelector(".heat") && !one.closest("details"))
+    .map((one) => `the last columns of a table are hidden: ${one.scrollWidth} px in ${one.clientWidth}`);
   const found = () => [...wide(), ...cut(), ...outside()];
 
-  const asItIs = [...found(), ...squeezed()];
+  const asItIs = [...found(), ...squeezed(), ...hidden()];
   const figures = [...document.querySelectorAll("td.amount, .tile dd")].flatMap((one) => [...one.childNodes])
     .filter((part) => part.nodeType === Node.TEXT_NODE).map((part) => [part, part.data]);
   for (const [part, small] of figures) part.data = small.replace(/^\\s*[\\d,]+(?=\\s*$)/, "12,345,678");

@@ -88,6 +88,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
             + "".join(f'[channels.{name}]\ntoken = "{token}"\n' for name, token in TOKENS.items())
             + f'[endpoints.ledger]\nurl = "{good.url}"\nformat = "tencent"\n'
             + f'[endpoints.broken]\nurl = "{bad.url}"\nchannel = "alerts"\n'
+            + '[alerts.rules.broken-is-down]\nmetric = "endpoint"\nendpoint = "broken"\n'
         )
         gateway = running.enter_context(Gateway(home / "data", options=["--config", config]))
         fill(gateway, TOKENS)

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 _TEMPLATES = Path(__file__).parent / "templates"
 _MINUTE_S = 60
 _HOUR_S = 3600
+_KIB = 1024
 _ABSENT = "–"
 
 Render = Callable[[str, Mapping[str, Any]], str]
@@ -62,6 +63,7 @@ def template_renderer() -> Render:
         "grouped": format_number,
         "percent": format_percent,
         "duration": _duration,
+        "size": _size,
         "moment": _moment,
         "day": _day,
     }
@@ -88,6 +90,22 @@ def format_duration(seconds: float | None, words: Mapping[str, str]) -> str:
     if whole < _HOUR_S:
         return f"{whole // _MINUTE_S}{words['unit_m']}{whole % _MINUTE_S:02}{words['unit_s']}"
     return f"{whole // _HOUR_S:,}{words['unit_h']}{whole % _HOUR_S // _MINUTE_S:02}{words['unit_m'].rstrip()}"
+
+
+def format_size(size_bytes: int, words: Mapping[str, str]) -> str:
+    """68 -> 68 bytes; 2048 -> 2.0 KiB."""
+    if size_bytes < _KIB:
+        return f"{size_bytes} {words['unit_bytes']}"
+    size, unit = size_bytes / _KIB, "KiB"
+    for larger in ("MiB", "GiB"):
+        if size >= _KIB:
+            size, unit = size / _KIB, larger
+    return f"{size:.1f} {unit}"
+
+
+@pass_context
+def _size(context: Context, size_bytes: int) -> str:
+    return format_size(size_bytes, context["t"])
 
 
 @pass_context

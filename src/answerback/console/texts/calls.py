@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from answerback.i18n import Text
 
 TEXTS: Mapping[str, Text] = {
-    "calls_lead": Text("Newest first. Days and hours in %s.", "按时间倒序，时区为 %s。"),
+    "calls_lead": Text("Newest first.", "按时间倒序。"),
     "calls_find": Text("Find a call", "查找通话"),
     "calls_find_hint": Text("callid, reference or number", "callid、业务编号或号码"),
     "calls_find_hint_masked": Text("callid or reference", "callid 或业务编号"),

@@ -59,6 +59,7 @@ TEXTS: Mapping[str, Text] = {
     "unit_m": Text(" m ", " 分 "),
     "unit_h": Text(" h ", " 小时 "),
     "unit_minutes": Text("min", "分钟"),
+    "comma": Text(", ", "、"),
     # What one does.
     "apply": Text("Apply", "应用"),
     "filter": Text("Filter", "筛选"),
@@ -74,7 +75,7 @@ TEXTS: Mapping[str, Text] = {
     "back": Text("Back to the overview", "返回概览"),
     "show_table": Text("Show as a table", "以表格查看"),
     "show_rest": Text("Show the other %d", "显示其余 %d 项"),
-    "in_zone": Text("Days and hours in %s", "日期和时间按 %s 时区"),
+    "in_zone": Text("Times in %s", "时区 %s"),
     # Ranges.
     "range": Text("Range", "时间范围"),
     "range_today": Text("Today", "今天"),
