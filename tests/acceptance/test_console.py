@@ -380,7 +380,7 @@ def test_the_fees_that_differ_are_listed(browser: httpx.Client) -> None:
     """A call that was billed seven minutes leads from Fees to its page, with what was due."""
     page = browser.get("/console/fees").text
     assert "/console/calls/console-1?channel=default" in page
-    assert re.search(r'class="amount bad">\+\d', page)
+    assert re.search(r'class="amount bad"[^>]*>\+\d', page)
 
 
 def test_a_failure_code_leads_to_its_calls(browser: httpx.Client) -> None:
