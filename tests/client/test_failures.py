@@ -16,6 +16,7 @@ from relay.certificates import found_authority, server_side
 from answerback.client import (
     ApiError,
     AsyncClient,
+    Client,
     Conflict,
     ConnectionFailed,
     NotFound,
@@ -186,6 +187,8 @@ def test_a_name_that_is_misspelt_is_refused(client: Any, unruly: UnrulyServer) -
     for ask in (client.calls.list, client.export, client.events, client.stats, client.replays.start):
         with pytest.raises(TypeError, match="got an unexpected keyword argument 'chanel'"):
             ask(*(["calls"] if ask in (client.export, client.replays.start) else []), chanel="alerts")
+    with pytest.raises(TypeError, match=r"'retry': expected key, proxy, retries, timeout_s, tls, url$"):
+        Client(unruly.url, KEY, retry=1)  # type: ignore[call-arg]
     assert not unruly.received
 
 
@@ -228,14 +231,17 @@ def test_a_gateway_below_a_path(driver: Driver, unruly: UnrulyServer) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"url": "gateway:8000"}, "url: expected http://host or https://host"),
+        ({"url": "gateway:8000"}, "url: expected http://host or https://host, such as http://127.0.0.1:8000"),
+        ({"url": "http://gateway/voice/v1/"}, "url: expected that of the gateway, without /v1"),
         ({"url": "http://u:p@gateway"}, "url: expected no user"),
         ({"url": "http://gateway/?a=b"}, "url: expected no user, query or fragment"),
         ({"key": ""}, "key: expected an API key"),
         ({"key": "ab_x\n"}, "key: expected an API key"),
         ({"key": "ab_名"}, "key: expected an API key"),
-        ({"timeout_s": 0}, "timeout_s: expected more than 0"),
-        ({"retries": -1}, "retries: expected 0 or more"),
+        ({"timeout_s": "30"}, "timeout_s: expected a number above 0, got '30'"),
+        ({"retries": -1}, "retries: expected a number from 0 on, got -1"),
+        ({"proxy": "proxy:3128"}, "proxy: expected http://host:port"),
+        ({"tls": "ca.pem"}, "tls: expected what ssl.create_default_context"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_by_name(driver: Driver, changes: dict[str, Any], words: str) -> None:

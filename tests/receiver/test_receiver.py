@@ -557,15 +557,21 @@ def test_the_log_says_the_same_so_often_and_no_more(
     [
         ({"token": None}, r"^token: expected the secret end of the callback URL, or `channels`"),
         ({"token": TOKEN, "channels": {"a": TOKEN}}, r"^token: expected the secret end"),
-        ({"token": "short"}, r"^token: expected 16 to 128 letters, digits, - or _$"),
-        ({"channels": {"codes": None}}, r"^channels\.codes\.token: required for every channel but default$"),
-        ({"channels": {"a": TOKEN, "b": TOKEN}}, r"^channels\.b\.token: the same as that of a$"),
-        ({"retry_schedule_s": []}, r"^retry_schedule_s: expected at least one number of seconds, got none$"),
-        ({"retry_schedule_s": [-1]}, r"^retry_schedule_s: expected seconds from 0 on$"),
-        ({"threads": -1}, r"^threads: expected 0 or more$"),
-        ({"poll_s": 0}, r"^poll_s: expected more than 0$"),
-        ({"max_body_bytes": 0}, r"^max_body_bytes: expected more than 0$"),
-        ({"commit_timeout_s": 0}, r"^commit_timeout_s: expected more than 0$"),
+        ({"token": "short"}, r"^token: expected 16 to 128 letters, digits, - or _; `python3 -c .*` makes one$"),
+        ({"token": 16}, r"^token: expected 16 to 128 letters"),
+        ({"channels": {}}, r"^channels: expected a token for each, such as"),
+        ({"channels": [TOKEN]}, r"^channels: expected a token for each, such as"),
+        ({"channels": {"codes": None}}, r"^channels\.codes\.token: required for every channel but default;"),
+        ({"channels": {"a": TOKEN, "b": TOKEN}}, r"^channels\.b\.token: the same as that of a;"),
+        ({"retry_schedule_s": []}, r"^retry_schedule_s: expected at least one number of seconds in a list, got \[\]$"),
+        ({"retry_schedule_s": 3}, r"^retry_schedule_s: expected at least one number of seconds in a list, got 3$"),
+        ({"retry_schedule_s": [-1]}, r"^retry_schedule_s: expected a number from 0 on, got -1$"),
+        ({"threads": -1}, r"^threads: expected a number from 0 on, got -1$"),
+        ({"poll_s": 0}, r"^poll_s: expected a number above 0, got 0$"),
+        ({"max_body_bytes": "65536"}, r"^max_body_bytes: expected a number above 0, got '65536'$"),
+        ({"commit_timeout_s": 0}, r"^commit_timeout_s: expected a number above 0, got 0$"),
+        ({"store": "sqlite:"}, r"^store: expected sqlite:FILE"),
+        ({"store": "sqlite:/tmp"}, r"^store, /tmp: this is a directory: name a file in it, such as /tmp/voice\.db$"),
         ({"store": Path("voice.db")}, r"^store: expected sqlite:FILE"),
         ({"store": "voice.db"}, r"^store: expected sqlite:FILE"),
         ({"store": "sqlite:///voice.db"}, r"^store: expected sqlite:FILE"),
@@ -587,6 +593,8 @@ def test_a_decorator_without_its_parentheses_is_named(make_receiver: MakeReceive
             voice.on_key(wrong)  # type: ignore[arg-type]
         with pytest.raises(ConfigError, match=r"^on: expected some of .*, got "):
             voice.on(wrong)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"^on: expected a function, got None$"):
+        voice.on("*")(None)  # type: ignore[type-var]
 
 
 def test_a_wrong_name_is_named(make_receiver: MakeReceiver) -> None:

@@ -18,7 +18,7 @@ from builders import key_press, received, rejected, status
 from small_disk import fill
 
 from answerback.domain.models import ParsedCallback, RawCallback
-from answerback.errors import LedgerUnavailable, SchemaMismatch, UnavailableReason, UnsafeStorage
+from answerback.errors import ConfigError, LedgerUnavailable, SchemaMismatch, UnavailableReason, UnsafeStorage
 from answerback.receiver import SQLiteStore
 
 FIRST, SECOND = (received(key_press(key=key)) for key in "12")
@@ -100,7 +100,7 @@ def test_a_file_of_another_program_is_refused(path: Path, opened: Open) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE theirs (x)")
     before = path.read_bytes()
-    with pytest.raises(SchemaMismatch, match=r"voice\.db: this is another program's file: choose one of its own$"):
+    with pytest.raises(SchemaMismatch, match=r"voice\.db: this is another program's database: name a file of its own$"):
         opened()
     assert rows(path, "SELECT name FROM sqlite_master") == [("theirs",)]
     assert path.read_bytes()[100:] == before[100:]  # but for the header, which says WAL now
@@ -111,8 +111,36 @@ def test_a_file_of_a_newer_program_is_refused(path: Path, opened: Open) -> None:
     opened().close()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version=2")
-    with pytest.raises(SchemaMismatch, match=r"voice\.db: it has format 2, this program has 1$"):
+    with pytest.raises(
+        SchemaMismatch, match=r"voice\.db: it has format 2, this version of answerback 1: install the one"
+    ):
         opened()
+
+
+def test_a_file_that_is_no_database_is_refused(path: Path, opened: Open) -> None:
+    """By its name, and left as it is."""
+    path.write_bytes(b"no database")
+    with pytest.raises(SchemaMismatch, match=r"^store, .*voice\.db: this is no database of SQLite: name another file$"):
+        opened()
+    assert path.read_bytes() == b"no database"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"keep_days": "90"}, r"^keep_days: expected a number above 0, got '90'$"),
+        ({"max_rejected": -1}, r"^max_rejected: expected a number from 0 on, got -1$"),
+        ({"lease_s": 0}, r"^lease_s: expected a number above 0, got 0$"),
+    ],
+)
+def test_a_wrong_option_is_named(opened: Open, options: dict[str, Any], message: str) -> None:
+    """A lease of no time would hand an event to everybody, and less than a day to keep would be none."""
+    with pytest.raises(ConfigError, match=message):
+        opened(**options)
+    with pytest.raises(
+        ConfigError, match=r"^path: expected the path of a file, such as voice\.db, got sqlite:voice\.db$"
+    ):
+        SQLiteStore("sqlite:voice.db")
 
 
 def test_a_place_in_memory_is_refused(tmp_path: Path) -> None:

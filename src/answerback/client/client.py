@@ -28,6 +28,7 @@ class Client(GatewayOperations[SyncSender]):
     and none from the environment. `tls` has the certificates of a private authority. Raises ConfigError.
     """
 
+    @strict
     def __init__(self, url: str, key: str, **options: Unpack[Options]) -> None:
         super().__init__(SyncSender(ConnectionSettings(url=url, key=key, **options)))
 
@@ -57,6 +58,7 @@ class Client(GatewayOperations[SyncSender]):
 class AsyncClient(GatewayOperations[AsyncSender]):
     """The same for asyncio: operations are awaited, lists and exports gone through with `async for`."""
 
+    @strict
     def __init__(self, url: str, key: str, **options: Unpack[Options]) -> None:
         super().__init__(AsyncSender(ConnectionSettings(url=url, key=key, **options)))
 

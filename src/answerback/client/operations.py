@@ -36,7 +36,10 @@ def strict(function: Callable[P, T]) -> Callable[P, T]:
     def run(*arguments: P.args, **named: P.kwargs) -> T:
         for name in named:
             if name not in known:
-                raise TypeError(f"{function.__name__}() got an unexpected keyword argument {name!r}")
+                expected = ", ".join(sorted(known - {"self"}))
+                raise TypeError(
+                    f"{function.__name__}() got an unexpected keyword argument {name!r}: expected {expected}"
+                )
         return function(*arguments, **named)
 
     return run

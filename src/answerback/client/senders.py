@@ -15,6 +15,7 @@ from answerback.client.bodies import Answer
 from answerback.client.errors import ConnectionFailed, UnexpectedResponse, error_of
 from answerback.client.requests import Request
 from answerback.client.retries import Attempts
+from answerback.domain.arguments import require_number
 from answerback.domain.urls import check_http_url
 from answerback.errors import ConfigError, describe_os_error
 
@@ -37,17 +38,25 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         try:
-            parts = check_http_url(self.url, "http://host or https://host")
+            parts = check_http_url(self.url, "http://host or https://host, such as http://127.0.0.1:8000")
         except ValueError as error:
             raise ConfigError(f"url: {error}") from error
         if "@" in parts.netloc or parts.query or parts.fragment:
             raise ConfigError("url: expected no user, query or fragment: the key is sent by itself")
+        if parts.path.rstrip("/").endswith("/v1"):
+            raise ConfigError("url: expected that of the gateway, without /v1")
         if not self.key or not self.key.isascii() or not self.key.isprintable() or " " in self.key:
-            raise ConfigError("key: expected an API key, ab_ and letters and digits")
-        if self.timeout_s <= 0:
-            raise ConfigError("timeout_s: expected more than 0")
-        if self.retries < 0:
-            raise ConfigError("retries: expected 0 or more")
+            raise ConfigError(
+                "key: expected an API key, ab_ and letters and digits; `answerback keys create` makes one"
+            )
+        require_number("timeout_s", self.timeout_s)
+        require_number("retries", self.retries, or_zero=True)
+        if not isinstance(self.tls, ssl.SSLContext | None):
+            raise ConfigError("tls: expected what ssl.create_default_context(cafile=…) returns")
+        try:
+            httpx2.Proxy(self.proxy or "http://none")
+        except ValueError as error:
+            raise ConfigError("proxy: expected http://host:port, https:// or socks5://") from error
 
     def __repr__(self) -> str:
         return f"ConnectionSettings({self.url})"

@@ -50,7 +50,7 @@ def check_channels(tokens: Mapping[str, str | None]) -> None:
             if name != DEFAULT_CHANNEL:
                 raise ValueError(f"channels.{name}.token: required for every channel but {DEFAULT_CHANNEL}")
             continue
-        if not _TOKEN_PATTERN.fullmatch(token):
+        if not isinstance(token, str) or not _TOKEN_PATTERN.fullmatch(token):
             raise ValueError(f"channels.{name}.token: expected 16 to 128 letters, digits, - or _")
         if token in holders:
             raise ValueError(f"channels.{name}.token: the same as that of {holders[token]}")

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import reduce
 from typing import TYPE_CHECKING, TypeVar
 
+from answerback.domain.arguments import require_number
 from answerback.domain.calls import fold
 from answerback.domain.channels import ChannelTokens, check_channels
 from answerback.domain.endpoints import EventType
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 RETRY_SCHEDULE_S = (1, 5, 30, 120, 600, 1800)
 """Seconds to wait after each failure of a handler; the last again and again."""
 
+_NEW_TOKEN = "`python3 -c 'import secrets; print(secrets.token_urlsafe(24))'` makes one"  # noqa: S105  # no token
 _SQLITE = "sqlite:"
 _NO_STORE = "store: expected sqlite:FILE, such as sqlite:voice.db or sqlite:/srv/voice.db, or a store"
 
@@ -67,19 +69,16 @@ class Receiver:
 
         What became due without this process's doing is looked for every `poll_s`. Raises ConfigError, and what the store raises that cannot be opened.
         """
-        if not retry_schedule_s:
-            raise ConfigError("retry_schedule_s: expected at least one number of seconds, got none")
-        if min(retry_schedule_s) < 0:
-            raise ConfigError("retry_schedule_s: expected seconds from 0 on")
-        if threads < 0:
-            raise ConfigError("threads: expected 0 or more")
-        for name, value in (
-            ("max_body_bytes", max_body_bytes),
-            ("commit_timeout_s", commit_timeout_s),
-            ("poll_s", poll_s),
-        ):
-            if value <= 0:
-                raise ConfigError(f"{name}: expected more than 0")
+        if not isinstance(retry_schedule_s, Sequence) or not retry_schedule_s:
+            raise ConfigError(
+                f"retry_schedule_s: expected at least one number of seconds in a list, got {retry_schedule_s!r}"
+            )
+        for retry_s in retry_schedule_s:
+            require_number("retry_schedule_s", retry_s, or_zero=True)
+        require_number("threads", threads, or_zero=True)
+        require_number("max_body_bytes", max_body_bytes)
+        require_number("commit_timeout_s", commit_timeout_s)
+        require_number("poll_s", poll_s)
         self._tokens = ChannelTokens(_checked(token, channels))
         self._store = _open(store) if isinstance(store, str) else _checked_store(store)
         self.max_body_bytes = max_body_bytes
@@ -220,6 +219,8 @@ class Receiver:
 
     def _add(self, names: frozenset[str], keys: frozenset[str], *, repeats: bool) -> Callable[[F], F]:
         def add(function: F) -> F:
+            if not callable(function):
+                raise ConfigError(f"on: expected a function, got {function!r}")
             self._handlers.add(Handler(function, names, keys, repeats))
             return function
 
@@ -295,16 +296,16 @@ def _checked(token: str | None, channels: Mapping[str, str | None] | None) -> Ma
     """The tokens by the channels' names. Raises ConfigError: where a token was forgotten, the URL must not be open to all."""
     if (token is None) == (channels is None):
         raise ConfigError(
-            "token: expected the secret end of the callback URL, or `channels` with one for each; "
-            "`python3 -c 'import secrets; print(secrets.token_urlsafe(24))'` makes one"
+            f"token: expected the secret end of the callback URL, or `channels` with one for each; {_NEW_TOKEN}"
         )
+    if channels is not None and not (isinstance(channels, Mapping) and channels):
+        raise ConfigError('channels: expected a token for each, such as {"codes": "…"}')
     tokens = {DEFAULT_CHANNEL: token} if channels is None else dict(channels)
     try:
         check_channels(tokens)
     except ValueError as error:
-        raise ConfigError(
-            str(error) if token is None else str(error).removeprefix(f"channels.{DEFAULT_CHANNEL}.")
-        ) from None
+        problem = str(error) if token is None else str(error).removeprefix(f"channels.{DEFAULT_CHANNEL}.")
+        raise ConfigError(f"{problem}; {_NEW_TOKEN}" if "token" in problem else problem) from None
     return tokens
 
 

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
+from answerback.domain.arguments import require_number
 from answerback.domain.models import ParsedCallback, RawCallback, RejectedCallback
 from answerback.errors import LedgerUnavailable
 from answerback.receiver.store import MAX_CALLBACKS, EventBacklog, Handle
@@ -123,6 +124,10 @@ class SQLStore(ABC):
     """What a SELECT ends with so that it passes over rows which others are about to claim."""
 
     def __init__(self, *, keep_days: float | None, max_rejected: int, lease_s: float) -> None:
+        if keep_days is not None:
+            require_number("keep_days", keep_days)
+        require_number("max_rejected", max_rejected, or_zero=True)
+        require_number("lease_s", lease_s)
         self._keep_days = keep_days
         self._max_rejected = max_rejected
         self._lease_s = lease_s

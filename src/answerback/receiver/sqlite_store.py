@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from answerback.disk import file_id, fsync_directory, moved_error, unsafe_filesystem_reason
 from answerback.domain.models import ParsedCallback, RejectedCallback
-from answerback.errors import ConfigError, SchemaMismatch, UnsafeStorage
+from answerback.errors import ConfigError, LedgerUnavailable, SchemaMismatch, UnsafeStorage
 from answerback.receiver.connections import Connections
 from answerback.receiver.sql_store import BLOCKED, REJECT, SQLStore, StoreConnection, rejected_row, to_us, when_us
 from answerback.sqlite_errors import sqlite_unavailable
@@ -85,14 +85,21 @@ class SQLiteStore(SQLStore):
     ) -> None:
         """Make the file where there is none. Raises ConfigError, UnsafeStorage, SchemaMismatch and LedgerUnavailable."""
         super().__init__(keep_days=keep_days, max_rejected=max_rejected, lease_s=lease_s)
+        if str(path).startswith("sqlite:"):
+            raise ConfigError(f"path: expected the path of a file, such as voice.db, got {path}")
         self.path = Path(path).absolute()
         self._connections = Connections(lambda synchronous: _connect(self.path, synchronous))
         if not allow_unsafe_filesystem and (problem := unsafe_filesystem_reason(self.path.parent)):
             raise UnsafeStorage(f"store, {self.path}: {problem}. For a trial, set allow_unsafe_filesystem")
         _make_file(self.path)
         self._file_id = file_id(str(self.path))
-        with self._delivering() as connection:
-            _ensure_format(connection, self.path)
+        try:
+            with self._delivering() as connection:
+                _ensure_format(connection, self.path)
+        except LedgerUnavailable as error:
+            if getattr(error.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+                raise SchemaMismatch(f"store, {self.path}: this is no database of SQLite: name another file") from error
+            raise
         self.close()  # or a fork would bring the connection along
 
     def record(self, batch: Sequence[ParsedCallback | RejectedCallback]) -> None:
@@ -143,7 +150,12 @@ def _make_file(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         fsync_directory(path.parent)
     except FileExistsError:
-        return
+        if path.is_dir():
+            raise ConfigError(
+                f"store, {path}: this is a directory: name a file in it, such as {path / 'voice.db'}"
+            ) from None
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise ConfigError(f"store, {path}: this program may not read and write it") from None
     except OSError as error:
         raise ConfigError(f"store, {path}: {error.strerror}") from error
 
@@ -177,9 +189,11 @@ def _ensure_format(connection: sqlite3.Connection, path: Path) -> None:
                 connection.execute(statement)
         found = _pragmas(connection, "application_id", "user_version")
     if found[0] != _APPLICATION_ID:
-        raise SchemaMismatch(f"store, {path}: this is another program's file: choose one of its own")
+        raise SchemaMismatch(f"store, {path}: this is another program's database: name a file of its own")
     if found[1] != FORMAT:
-        raise SchemaMismatch(f"store, {path}: it has format {found[1]}, this program has {FORMAT}")
+        raise SchemaMismatch(
+            f"store, {path}: it has format {found[1]}, this version of answerback {FORMAT}: install the one that made it, or name another file"
+        )
 
 
 def _pragmas(connection: sqlite3.Connection, *names: str) -> list[object]:
