@@ -183,7 +183,7 @@ def test_a_key_without_numbers_forwards_nothing(gateway: Gateway) -> None:
     assert "--forward-to: the key may not see numbers in full" in done.stderr
     file = gateway.data_dir.parent / "key"
     file.write_text(key)
-    with following(gateway, "listen", "--key-file", str(file), "--after", "0", "--unmask") as listener:
+    with following(gateway, "listen", "--key-file", str(file), "--after", "0") as listener:
         post(gateway, ["shown"])
         (line,) = listener.await_lines(1)
     assert "shown" in line

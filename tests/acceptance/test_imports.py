@@ -145,9 +145,13 @@ class Case(NamedTuple):
 _WEB = API | CONSOLE | METRICS | {"starlette"}
 _READS = _WEB | RELAY | SERVER | EXTRAS
 _SENDS = _WEB | LEDGER | SETTINGS | EXTRAS | {"uvicorn"}
+HTTP = {"answerback.client", "httpx2"}
+_REMOTE = _READS | LEDGER | SETTINGS | {"answerback.config", "structlog"}
+"""What a command for a remote gateway does not need."""
 NO_HELP = {"answerback.config", "answerback.cli.texts_zh", "asyncio", "pydantic", "structlog"}
 """What is not needed to say, in English, which commands there are."""
 _NOWHERE = "http://127.0.0.1:1"
+_THERE = f"--url {_NOWHERE} --key-file some.key"
 _CASES = {
     "--help": Case("--help", "Usage: answerback", _READS | LEDGER | SETTINGS | NO_HELP),
     "demo": Case("demo --help", "--no-open", _READS | LEDGER | SETTINGS | {"structlog"}),
@@ -162,24 +166,30 @@ _CASES = {
     ),
     "tail": Case("tail --help", "--json", _READS),
     "listen": Case("listen --help", "--forward-to", _READS),
-    "stats": Case("stats", "answer rate", _READS),
-    "status": Case("status", "no process", _READS),
-    "export": Case("export calls", "told", _READS),
+    "stats": Case("stats", "answer rate", _READS | HTTP),
+    "status": Case("status", "no process", _READS | HTTP),
+    "export": Case("export calls", "told", _READS | HTTP),
     "import": Case("import nothing.ndjson --channel default", "nothing.ndjson", _READS),
     "copy": Case("copy --from sqlite:answerback-data --to sqlite:copied", "equal", _READS - {POSTGRESQL}),
     "migrate": Case("migrate", "the ledger in answerback-data has schema", _READS),
     "doctor": Case("doctor", "durable storage", _READS),
     "prune": Case("prune --dry-run", "retention.calls_days", _READS),
-    "erase": Case("erase --dry-run --number 13712345678", "the number is not stored", _READS),
+    "erase": Case("erase --dry-run --number 13712345678", "the number is not stored", _READS | HTTP),
+    "login": Case(f"login {_NOWHERE} --key-file some.key", "Connection refused", _REMOTE),
+    "calls, remote": Case(f"calls list {_THERE}", "Connection refused", _REMOTE),
+    "export, remote": Case(f"export calls {_THERE}", "Connection refused", _REMOTE),
+    "stats, remote": Case(f"stats {_THERE}", "Connection refused", _REMOTE),
+    "logout": Case("logout --profile nobody", "there is no profile nobody", _REMOTE | HTTP),
+    "profiles": Case("profiles", "no profiles", _REMOTE | HTTP),
     "channels": Case("channels list", "/voice/callback", _READS),
     "config": Case("config show", "ANSWERBACK_LOG__LEVEL", _READS | LEDGER),
-    "calls": Case("calls show told", "told", _READS),
-    "callbacks": Case("callbacks show told", "voicekey_callback", _READS),
-    "endpoints": Case("endpoints list --json", '"items"', _READS),
-    "deliveries": Case("deliveries list --json", '"items"', _READS),
-    "quarantine": Case("quarantine list --json", '"items"', _READS),
-    "alerts": Case("alerts list --json", '"items"', _READS - {"starlette"}),
-    "keys": Case("keys list --json", '"items"', _READS),
+    "calls": Case("calls show told", "told", _READS | HTTP),
+    "callbacks": Case("callbacks show told", "voicekey_callback", _READS | HTTP),
+    "endpoints": Case("endpoints list --json", '"items"', _READS | HTTP),
+    "deliveries": Case("deliveries list --json", '"items"', _READS | HTTP),
+    "quarantine": Case("quarantine list --json", '"items"', _READS | HTTP),
+    "alerts": Case("alerts list --json", '"items"', (_READS | HTTP) - {"starlette"}),
+    "keys": Case("keys list --json", '"items"', _READS | HTTP),
     "inbox": Case("inbox record nothing.db", "nothing.db", _READS),
     "backup": Case("backup --help", "--data-dir", _READS),
     "restore": Case("restore nothing", "nothing", _READS),
@@ -231,6 +241,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Done]:
     home = tmp_path_factory.mktemp("imports")
     with closing(open_sqlite(home / "answerback-data", allow_unsafe_filesystem=True)) as ledger:
         ledger.record([received(key_press(callid="told"))])
+    (home / "some.key").write_text("ab_key")
     cases = [(name, case.arguments.split(), not case.never & (LEDGER | SETTINGS)) for name, case in _CASES.items()]
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM],
@@ -248,7 +259,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Done]:
 
 def test_every_command_is_in_the_table() -> None:
     """None is forgotten."""
-    assert set(_CASES) == {"--help", *COMMANDS}
+    assert {name.removesuffix(", remote") for name in _CASES} == {"--help", *COMMANDS}
 
 
 @pytest.mark.parametrize("name", _CASES)

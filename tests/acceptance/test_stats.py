@@ -215,9 +215,9 @@ def test_the_command_line_shows_the_same(filled: Gateway) -> None:
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        (["--until", "2026-01-01"], "--until"),
-        (["--since", "2026-01-02", "--until", "2026-01-01"], "--until"),
-        (["--range", "7d", "--since", "2026-01-02"], "--range"),
+        (["--until", "2026-01-01"], "until"),
+        (["--since", "2026-01-02", "--until", "2026-01-01"], "until"),
+        (["--range", "7d", "--since", "2026-01-02"], "range"),
     ],
 )
 def test_the_command_line_names_what_is_invalid(filled: Gateway, options: list[str], named: str) -> None:

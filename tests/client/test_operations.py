@@ -69,7 +69,8 @@ def test_the_client_can_ask_all_that_the_api_offers_and_nothing_else(gateway: Ga
     asked = set()
     for one in described():
         body = json.loads(one.body or b"{}") if one.content_type == "application/json" else {}
-        asked |= {(one.method, one.template, name) for name in ("", *one.path, *one.query, *body)}
+        every = ("", "masked", *one.path, *one.query, *body)  # masked: of the client as a whole
+        asked |= {(one.method, one.template, name) for name in every}
     assert asked == offered
 
 
@@ -240,10 +241,18 @@ def test_an_error_shows_no_number(driver: Driver, gateway: Gateway, new_key: Cal
 def test_numbers_are_those_of_the_key(
     client: Any, driver: Driver, gateway: Gateway, callid: str, new_key: Callable[..., str]
 ) -> None:
-    """A key without the right sees them masked."""
+    """A key without the right sees them masked; so does one with it whose client asks for that, and no log says that it saw more."""
     gateway.post(prompt(callid, mobile="13788888888"))
     assert driver.get(client.calls.get(callid)).mobile == "13788888888"
     assert driver.get(driver.make(gateway.url, new_key("viewer")).calls.get(callid)).mobile == "137****8888"
+    revealed = gateway.stderr.count("numbers_unmasked")
+    masked = driver.make(gateway.url, gateway.key, masked=True)
+    assert driver.get(masked.calls.get(callid)).mobile == "137****8888"
+    assert [
+        call.mobile for call in driver.all(masked.calls.list(mobile="13788888888", page_size=1).pages())[0].items
+    ] == ["137****8888"]
+    assert b"13788888888" not in b"".join(driver.all(masked.export("calls", mobile="13788888888")))
+    assert gateway.stderr.count("numbers_unmasked") == revealed
 
 
 def test_how_far_the_recorder_is_behind(client: Any, driver: Driver, gateway: Gateway, callid: str) -> None:

@@ -22,16 +22,15 @@ from contract import delivery_helpers
 from contract.backends import lent_store, sqlite
 
 from answerback.domain.endpoints import DeliveryState
-from answerback.domain.models import Call, CallbackKind, Outcome, Result
+from answerback.domain.models import MAX_PAGE_SIZE, Call, CallbackKind, Outcome, Result
 from answerback.domain.webhook_payload import call_fields
 from answerback.exports import Dataset, Export, FileFormat
 from answerback.exports.pages import iter_pages
-from answerback.exports.write import write_export
+from answerback.exports.write import iter_export
 from answerback.ledger import Ledger
 from answerback.ledger.read.calls import CallFilter
 from answerback.ledger.read.deliveries import DeliveryFilter
 from answerback.ledger.read.statistics import HourRange
-from answerback.ledger.types import MAX_PAGE_SIZE
 from answerback.schemas.callbacks import CallbackView
 from answerback.schemas.calls import CallView
 from answerback.schemas.deliveries import DeliveryView
@@ -73,9 +72,8 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def written(ledger: Ledger, what: Dataset, form: FileFormat, *, full_numbers: bool = True, **filters: Any) -> bytes:
     """The whole file."""
-    out = io.BytesIO()
-    write_export(ledger, Export.of(what, form, filters, full_numbers=full_numbers), out)
-    return out.getvalue()
+    export = Export.of(what, form, filters, full_numbers=full_numbers)
+    return b"".join(chunk.data for chunk in iter_export(ledger, export))
 
 
 def lines(ledger: Ledger, what: Dataset, **given: Any) -> list[dict[str, Any]]:

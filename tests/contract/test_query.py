@@ -1,4 +1,3 @@
-import io
 import json
 from base64 import urlsafe_b64encode
 from datetime import timedelta
@@ -16,7 +15,7 @@ from sqlalchemy import func, select
 from answerback.domain.models import Call, CallbackKind, Outcome
 from answerback.errors import InvalidCursor
 from answerback.exports import Dataset, Export, FileFormat
-from answerback.exports.write import write_export
+from answerback.exports.write import iter_export
 from answerback.ledger import Ledger
 from answerback.ledger.read.calls import CallFilter, count_calls
 from answerback.ledger.tables import calls
@@ -207,9 +206,9 @@ def test_a_number_is_found_however_it_is_spelled(ledger: Ledger, typed: str, exp
     wanted = CallFilter(mobile=typed)
     assert callids(ledger.calls(wanted).items) == expected.split()
     assert callids(all_pages(ledger, wanted, limit=1)) == expected.split()
-    lines = io.BytesIO()
-    write_export(ledger, Export.of(Dataset.CALLS, FileFormat.NDJSON, {"mobile": typed}, full_numbers=True), lines)
-    assert [json.loads(line)["callid"] for line in lines.getvalue().splitlines()] == expected.split()[::-1]
+    export = Export.of(Dataset.CALLS, FileFormat.NDJSON, {"mobile": typed}, full_numbers=True)
+    lines = b"".join(chunk.data for chunk in iter_export(ledger, export)).splitlines()
+    assert [json.loads(line)["callid"] for line in lines] == expected.split()[::-1]
     assert ledger.read(partial(count_calls, filters=wanted)) == len(expected.split())
 
 

@@ -29,14 +29,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from answerback.domain.models import Call, CallbackKind, Outcome, ParsedCallback, RejectedCallback
+from answerback.domain.models import MAX_PAGE_SIZE, Call, CallbackKind, Outcome, ParsedCallback, RejectedCallback
 from answerback.domain.phone_locations import locate_number
 from answerback.domain.statistics import Counts, Statistics, rollup_code
 from answerback.ledger import Ledger
 from answerback.ledger.read.calls import CallFilter
 from answerback.ledger.read.statistics import HourRange
 from answerback.ledger.tables import calls, hourly_ingest, rollup_breakdowns, rollups
-from answerback.ledger.types import MAX_PAGE_SIZE
 
 EVER = HourRange(since=NOON - timedelta(days=40), until=NOON + timedelta(days=40))
 fresh = count()

@@ -14,11 +14,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from answerback.auth.authenticator import Authenticator
 from answerback.domain.endpoints import DeliveryState
-from answerback.domain.models import ApiKey, CallbackKind, Outcome, Role
+from answerback.domain.models import MAX_PAGE_SIZE, ApiKey, CallbackKind, Outcome, Role
 from answerback.domain.phone_numbers import mask_phone_like
 from answerback.errors import InvalidRange
 from answerback.ledger.admin.audit import Actor
-from answerback.ledger.types import MAX_PAGE_SIZE
 
 M = TypeVar("M", datetime, datetime | None)
 
@@ -89,6 +88,9 @@ Since = Annotated[
     Instant | None, Query(description=f"first seen at this time or later; {_ZONED}", examples=["2016-08-03"])
 ]
 Until = Annotated[Instant | None, Query(description=f"first seen before this time; {_ZONED}", examples=["2016-08-04"])]
+Masked = Annotated[
+    bool, Query(description="mask numbers even if the key may see them in full: nothing is revealed then")
+]
 Timezone = Annotated[
     str,
     Query(
@@ -129,12 +131,12 @@ log = structlog.get_logger("answerback.api")
 class Principal:
     """The caller, and whether they see phone numbers and the URLs of endpoints in full."""
 
-    def __init__(self, key: ApiKey, path: str, is_valid: Callable[[], Awaitable[bool]]) -> None:
+    def __init__(self, key: ApiKey, path: str, is_valid: Callable[[], Awaitable[bool]], *, masked: bool) -> None:
         self.key = key
         self.is_valid = is_valid
         """Whether the key still opens. Raises LedgerUnavailable."""
         self.actor = Actor.of(key)
-        self.full_numbers = key.full_numbers
+        self.full_numbers = key.full_numbers and not masked
         self.full_urls = key.role.includes(Role.OPERATOR)
         self._path = path
 
@@ -157,7 +159,11 @@ def require_key(authenticator: Authenticator) -> Any:
     """A dependency that requires an API key and gives the routes its holder."""
     scheme = HTTPBearer(auto_error=False, description=_KEY_WORDS)
 
-    async def know(request: Request, offered: Annotated[HTTPAuthorizationCredentials | None, Security(scheme)]) -> None:
+    async def know(
+        request: Request,
+        offered: Annotated[HTTPAuthorizationCredentials | None, Security(scheme)],
+        masked: Masked = False,  # noqa: FBT002  # FastAPI passes it by name
+    ) -> None:
         if offered is None:
             raise _unauthorized("send an API key: Authorization: Bearer …")
         key = await authenticator.authenticate(offered.credentials, request.scope, "api")
@@ -167,7 +173,7 @@ def require_key(authenticator: Authenticator) -> Any:
         async def is_valid() -> bool:
             return await authenticator.authenticate(offered.credentials, request.scope, "api") is not None
 
-        request.state.principal = Principal(key, _path_without_numbers(request.scope["path"]), is_valid)
+        request.state.principal = Principal(key, _path_without_numbers(request.scope["path"]), is_valid, masked=masked)
 
     return Depends(know)
 

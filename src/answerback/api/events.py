@@ -48,9 +48,6 @@ class EventQuery(BaseModel):
     channel: Annotated[str | None, Query(description="only this channel", examples=["default"])] = None
     kind: Annotated[CallbackKind | None, Query(description="only callbacks of this kind, and no attempts")] = None
     outcome: Annotated[Outcome | None, Query(description="only of calls with this outcome", examples=["failed"])] = None
-    masked: Annotated[
-        bool, Query(description="mask numbers even if the key may see them; the audit log is spared an event")
-    ] = False
 
     def matches(self, event: ActivityEvent) -> bool:
         """Whether the filters let an event through."""
@@ -65,7 +62,7 @@ class EventQuery(BaseModel):
     @property
     def summary(self) -> str:
         """The filters, for the audit log."""
-        fields = self.model_dump(mode="json", exclude={"after", "masked"}, exclude_none=True)
+        fields = self.model_dump(mode="json", exclude={"after"}, exclude_none=True)
         return " ".join(["events as they happen", *(f"{name}={value}" for name, value in fields.items())])
 
 
@@ -87,18 +84,17 @@ def build_routes(feed: ActivityFeed, writer: LedgerClient, channels: Sequence[st
             raise InvalidField("after", "expected the cursor of an event, or 0")
         if query.channel is not None and query.channel not in channels:
             raise InvalidField("channel", f"there is no channel {query.channel}")
-        full_numbers = principal.full_numbers and not query.masked
         try:
             subscriber = await feed.subscribe(cursor, principal.key.name)
         except TooManySubscribers as error:
             raise HTTPException(503, str(error), {"Retry-After": str(RETRY_AFTER_S)}) from error
         try:
-            if full_numbers:
+            if principal.full_numbers:
                 await writer.execute(RecordAuditEvent(principal.actor, AuditAction.NUMBERS_REVEALED, (query.summary,)))
         except BaseException:
             feed.unsubscribe(subscriber)
             raise
-        chunks = _events(feed, subscriber, query, full_numbers=full_numbers)
+        chunks = _events(feed, subscriber, query, full_numbers=principal.full_numbers)
         return EventStream(feed, subscriber, chunks, _wait_for_revocation(principal))
 
     return routes

@@ -1,7 +1,7 @@
 """/v1/stats, /v1/failures and /v1/fees: statistics of calls."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -18,21 +18,15 @@ from answerback.api.dependencies import (
     Timezone,
     Until,
     load_zone,
-    to_zone,
 )
 from answerback.api.routes import Routes
-from answerback.domain.models import CallbackKind
-from answerback.domain.statistics import RangeName, named_range
+from answerback.domain.statistics import RangeName
 from answerback.errors import InvalidRange
 from answerback.ledger import Ledger
-from answerback.ledger.read.statistics import HourRange
+from answerback.ledger.read.statistics import HourRange, select_hours
 from answerback.schemas.calls import FeeAuditView, FeeMismatchView
-from answerback.schemas.statistics import FailuresView, FeesView, StatisticsView, Step, failure_views
+from answerback.schemas.statistics import FailuresView, FeesView, StatisticsView, Step, default_step, failure_views
 
-MAX_RANGE = timedelta(days=3 * 366)
-FIRST_YEAR, LAST_YEAR = 1971, 9998
-
-_HOURS_UP_TO = timedelta(days=2)
 _MOST_HOURS = timedelta(days=62)
 
 
@@ -60,8 +54,7 @@ def build_routes(ledger: Ledger, timezone: str) -> Routes:
         length = asked.span.until - asked.span.since
         if step == "hour" and length > _MOST_HOURS:
             raise InvalidRange("step", f"hours are for up to {_MOST_HOURS.days} days; use day")
-        chosen: Step = step or ("hour" if length <= _HOURS_UP_TO else "day")
-        return StatisticsView.of(ledger.statistics(asked.span), asked.zone, chosen)
+        return StatisticsView.of(ledger.statistics(asked.span), asked.zone, step or default_step(length))
 
     @router.get("/v1/failures", summary="Get failure codes with counts and shares")
     def get_failures(asked: asked) -> FailuresView:
@@ -98,29 +91,6 @@ def _parse_query(timezone: str) -> Callable[..., StatsQuery]:
         timezone: Timezone = timezone,
     ) -> StatsQuery:
         zone = load_zone(timezone)
-        now = datetime.now(UTC)
-        if range is not None and (since, until) != (None, None):
-            raise InvalidRange("range", "give either range, or since and until")
-        if since is None and until is not None:
-            raise InvalidRange("since", "is required with until")
-        if since is None:
-            first, last = named_range(range or RangeName.WEEK, now, zone)
-        else:
-            first, last = to_zone(since, zone), to_zone(until, zone) or now
-        return StatsQuery(span=_span(first, last, channel, kind), zone=zone)
+        return StatsQuery(span=select_hours(range, since, until, zone, channel=channel, kind=kind), zone=zone)
 
     return asked
-
-
-def _span(since: datetime, until: datetime, channel: str | None, kind: CallbackKind | None) -> HourRange:
-    try:
-        since, until = since.astimezone(UTC), until.astimezone(UTC)
-    except OverflowError as error:
-        raise InvalidRange("since", "is outside of the years 1 to 9999 in UTC") from error
-    if not since < until:
-        raise InvalidRange("until", "is not after since")
-    if until - since > MAX_RANGE:
-        raise InvalidRange("since", f"the longest range is {MAX_RANGE.days} days")
-    if not FIRST_YEAR <= since.year <= until.year <= LAST_YEAR:
-        raise InvalidRange("since", f"statistics are of the years {FIRST_YEAR} to {LAST_YEAR}")
-    return HourRange(since=since, until=until, channel=channel, kind=kind)

@@ -1,33 +1,30 @@
 """`answerback alerts`: the alert rules, and a test of the notification targets."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import typer
 
 from answerback.cli.language import current_language, tr
 from answerback.cli.options import Config, DataDir, load_cli_settings
 from answerback.cli.output import AsJson, Styled, format_time, print_json, print_page, print_table
-from answerback.config import Settings
+from answerback.cli.target import Target, for_gateway
 from answerback.errors import ConfigError
 from answerback.schemas.alerts import AlertView
-from answerback.schemas.view import PageView
-from answerback.service.factories import message_context, open_alert_targets
-from answerback.service.ledger_config import open_for_reading
+
+if TYPE_CHECKING:
+    from answerback.config import Settings
 
 app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")
-def list_rules(data_dir: DataDir = None, config: Config = None, as_json: AsJson = False) -> None:
+@for_gateway
+def list_rules(target: Target, as_json: AsJson = False) -> None:
     """List the alert rules of the config file with the values measured last."""
-    from answerback.alerts import alert_states
-    from answerback.ledger.admin.alerts import find_alerts
-
-    settings = load_cli_settings(config, data_dir=data_dir)
-    with open_for_reading(settings) as ledger:
-        states = alert_states(settings.alerts.rules, ledger.read(find_alerts))
-    views = [AlertView.read_from(state) for state in states]
-    print_page(PageView(items=views), _alert_row, tr("no rules: see docs/alerts.md"), as_json=as_json)
+    with target.open() as gateway:
+        page = gateway.alerts().first()
+    print_page(page, _alert_row, tr("no rules: see docs/alerts.md"), as_json=as_json)
 
 
 @app.command("test")
@@ -59,9 +56,10 @@ def _alert_row(view: AlertView) -> dict[str, object]:
     }
 
 
-async def _send_to_all(settings: Settings) -> dict[str, str | None]:
+async def _send_to_all(settings: "Settings") -> dict[str, str | None]:
     """Target -> what went wrong, or None."""
     from answerback.alerts import compose_test_message
+    from answerback.service.factories import message_context, open_alert_targets
 
     targets = open_alert_targets(settings)
     message = compose_test_message(message_context(settings))

@@ -1,7 +1,6 @@
 """`answerback calls` and `answerback callbacks`: what became of a call."""
 
 from datetime import UTC, datetime
-from functools import partial
 from typing import Annotated
 
 import typer
@@ -9,14 +8,11 @@ import typer
 from answerback.cli import options
 from answerback.cli.language import current_language, tr, tr_all
 from answerback.cli.output import AsJson, FullNumbers, format_time, print_page, print_view
+from answerback.cli.target import Target, for_gateway
 from answerback.domain.failure_reasons import FAILURE_REASONS
 from answerback.domain.models import Outcome
-from answerback.ledger.admin.audit import filter_text
-from answerback.ledger.read.calls import CallFilter
 from answerback.schemas.callbacks import CallbackView
 from answerback.schemas.calls import CallView
-from answerback.schemas.view import PageView
-from answerback.service.ledger_config import record_reveal
 
 calls_app = typer.Typer(no_args_is_help=True)
 callbacks_app = typer.Typer(no_args_is_help=True)
@@ -26,7 +22,9 @@ Channel = Annotated[str | None, typer.Option(help="The channel; required if seve
 
 
 @calls_app.command("list")
+@for_gateway
 def list_calls(
+    target: Target,
     channel: options.ByChannel = None,
     mobile: options.ByMobile = None,
     outcome: options.ByOutcome = None,
@@ -39,63 +37,54 @@ def list_calls(
     cursor: options.Cursor = None,
     full_numbers: FullNumbers = False,
     as_json: AsJson = False,
-    data_dir: options.DataDir = None,
-    config: options.Config = None,
 ) -> None:
     """List calls, newest first."""
-    filters = CallFilter(
-        channel=channel,
-        mobile=mobile,
-        outcome=outcome,
-        kind=kind,
-        failure_code=failure_code,
-        reference=reference,
-        since=_utc(since),
-        until=_utc(until),
-    )
-    with options.open_calls(config, data_dir=data_dir) as ledger:
-        page = ledger.calls(filters, cursor, limit)
-        if full_numbers:
-            record_reveal(ledger, len(page.items), "calls", filter_text(filters))
-    views = PageView.of(page, partial(CallView.of, full_numbers=full_numbers))
-    print_page(views, _call_row, tr("no calls"), as_json=as_json)
+    with target.open(full_numbers=full_numbers) as gateway:
+        page = gateway.calls.list(
+            channel=channel,
+            mobile=mobile,
+            outcome=outcome,
+            kind=kind,
+            failure_code=failure_code,
+            reference=reference,
+            since=_utc(since),
+            until=_utc(until),
+            page_size=limit,
+            cursor=cursor,
+        ).first()
+    print_page(page, _call_row, tr("no calls"), as_json=as_json)
 
 
 @calls_app.command("show")
+@for_gateway
 def show_call(
+    target: Target,
     callid: Callid,
     channel: Channel = None,
     full_numbers: FullNumbers = False,
     as_json: AsJson = False,
-    data_dir: options.DataDir = None,
-    config: options.Config = None,
 ) -> None:
     """Show everything known about one call."""
-    with options.open_calls(config, data_dir=data_dir) as ledger:
-        call = ledger.call(callid, channel)
-        if full_numbers:
-            record_reveal(ledger, "call", call.callid, f"({call.channel})")
-    print_view(CallView.of(call, full_numbers=full_numbers), as_json=as_json)
+    with target.open(full_numbers=full_numbers) as gateway:
+        call = gateway.calls.get(callid, channel=channel)
+    print_view(call, as_json=as_json)
 
 
 @callbacks_app.command("show")
+@for_gateway
 def show_callbacks(
+    target: Target,
     callid: Callid,
     channel: Channel = None,
     limit: options.Limit = 50,
     cursor: options.Cursor = None,
     full_numbers: FullNumbers = False,
     as_json: AsJson = False,
-    data_dir: options.DataDir = None,
-    config: options.Config = None,
 ) -> None:
     """Show a call's callbacks as they were received, in order; fewer than --limit if they are large."""
-    with options.open_calls(config, data_dir=data_dir) as ledger:
-        page = ledger.callbacks(callid, channel, cursor, limit)
-        if full_numbers:
-            record_reveal(ledger, "callbacks of call", callid)
-    views = PageView.of(page, partial(CallbackView.of, full_numbers=full_numbers))
-    print_page(views, _callback_row, tr("no callbacks"), as_json=as_json)
+    with target.open(full_numbers=full_numbers) as gateway:
+        page = gateway.calls.callbacks(callid, channel=channel, page_size=limit, cursor=cursor).first()
+    print_page(page, _callback_row, tr("no callbacks"), as_json=as_json)
 
 
 def _utc(moment: datetime | None) -> datetime | None:

@@ -137,6 +137,24 @@ COMMANDS = {
         "server",
         "Erase one person's number, in every spelling, from everything that is stored.\n\nCalls and callbacks stay, without it. Where a gateway runs, it does it.",
     ),
+    "login": CommandEntry(
+        "login.login",
+        "server",
+        (
+            "Log in to a remote gateway with an API key: the other commands then work on it, with --profile."
+            "\n\nURL and key are stored in a file that only you can read; under the name `default` they are used wherever there is no gateway."
+        ),
+    ),
+    "logout": CommandEntry(
+        "login.logout",
+        "server",
+        "Forget a remote gateway and its key.",
+    ),
+    "profiles": CommandEntry(
+        "login.profiles",
+        "server",
+        "List the remote gateways that `answerback login` has stored.",
+    ),
     "channels": CommandEntry(
         "admin.channels_app",
         "server",

@@ -7,21 +7,20 @@ import typer
 
 from answerback.cli.browser import Open, is_desktop, open_browser
 from answerback.cli.language import tr
-from answerback.cli.options import Config, DataDir, Url, open_client
 from answerback.cli.output import AsJson, err, print_json
+from answerback.cli.target import Target, for_gateway
 
 
+@for_gateway
 def console(
+    target: Target,
     key: Annotated[
         str | None, typer.Option(help="The key whose rights the link gives; the admin key by default.")
     ] = None,
     open_: Open = None,
-    url: Url = None,
     as_json: AsJson = False,
-    data_dir: DataDir = None,
-    config: Config = None,
 ) -> None:
-    with open_client(config, url, data_dir=data_dir) as client:
+    with target.client() as client:
         link = client.keys.sign_in_link(key=key)
     if as_json:
         print_json(link)

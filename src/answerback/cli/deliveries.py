@@ -1,7 +1,6 @@
 """`answerback deliveries`: deliveries of events to endpoints, and replays."""
 
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -22,11 +21,9 @@ from answerback.cli.output import (
     print_table,
 )
 from answerback.cli.progress import ProgressBars
+from answerback.cli.target import Target, for_gateway
 from answerback.domain.endpoints import DeliveryState
-from answerback.ledger.read.deliveries import DeliveryFilter
-from answerback.schemas.deliveries import DeliveryView, DeliveryWithAttemptsView, ReplayView
-from answerback.schemas.view import PageView
-from answerback.service.ledger_config import record_reveal
+from answerback.schemas.deliveries import DeliveryView, ReplayView
 
 if TYPE_CHECKING:
     from answerback.client import Client
@@ -40,7 +37,9 @@ _COLOURS = {DeliveryState.DELIVERED: "green", DeliveryState.DEAD: "red"}
 
 
 @app.command("list")
+@for_gateway
 def list_deliveries(
+    target: Target,
     endpoint: options.ByEndpoint = None,
     state: options.ByState = None,
     callid: options.ByCallid = None,
@@ -48,32 +47,26 @@ def list_deliveries(
     limit: options.Limit = 50,
     cursor: options.Cursor = None,
     as_json: AsJson = False,
-    data_dir: options.DataDir = None,
-    config: options.Config = None,
 ) -> None:
     """List deliveries, newest first."""
-    with options.open_calls(config, data_dir=data_dir) as ledger:
-        endpoint_id = None if endpoint is None else ledger.endpoint(endpoint).id
-        filters = DeliveryFilter(endpoint_id=endpoint_id, state=state, callid=callid, channel=channel)
-        page = ledger.deliveries(filters, cursor, limit)
-    views = PageView.of(page, partial(DeliveryView.of, full_numbers=True))
-    print_page(views, _delivery_row, tr("no deliveries"), as_json=as_json)
+    with target.open() as gateway:
+        page = gateway.deliveries.list(
+            endpoint=endpoint, state=state, callid=callid, channel=channel, page_size=limit, cursor=cursor
+        ).first()
+    print_page(page, _delivery_row, tr("no deliveries"), as_json=as_json)
 
 
 @app.command("show")
+@for_gateway
 def show(
+    target: Target,
     id: Annotated[str, typer.Argument(help="The delivery's id, or the webhook-id that the endpoint was sent.")],
     full_numbers: FullNumbers = False,
     as_json: AsJson = False,
-    data_dir: options.DataDir = None,
-    config: options.Config = None,
 ) -> None:
     """Show one delivery and every attempt."""
-    with options.open_calls(config, data_dir=data_dir) as ledger:
-        delivery, attempts = ledger.delivery(_id(id))
-        if full_numbers:
-            record_reveal(ledger, "delivery", delivery.id)
-    view = DeliveryWithAttemptsView.with_attempts(delivery, attempts, full_numbers=full_numbers)
+    with target.open(full_numbers=full_numbers) as gateway:
+        view = gateway.deliveries.get(_id(id))
     if as_json:
         print_json(view)
         return
@@ -94,7 +87,9 @@ def show(
 
 
 @app.command("replay")
+@for_gateway
 def replay_deliveries(
+    target: Target,
     id: Annotated[str | None, typer.Argument(help="A delivery's id, or its webhook-id.")] = None,
     endpoint: Annotated[
         str | None, typer.Option(help="The endpoint to deliver to again: with --all-dead, or a selection of calls.")
@@ -106,14 +101,11 @@ def replay_deliveries(
     kind: options.ByKind = None,
     mobile: options.ByMobile = None,
     as_json: AsJson = False,
-    url: options.Url = None,
-    data_dir: options.DataDir = None,
-    config: options.Config = None,
 ) -> None:
     """Deliver again: one delivery, all dead ones of an endpoint, or everything about some calls. The ids stay the same."""
     if (id is None) == (endpoint is None):
         fail(tr("say what to replay: a delivery's id, or --endpoint with --all-dead, --since, --until, …"))
-    with options.open_client(config, url, data_dir=data_dir) as client:
+    with target.client() as client:
         if endpoint is None:
             delivery = client.deliveries.replay(_id(id or ""))
             said = tr("delivery {one.id} to {one.endpoint} is {one.state}", one=delivery)

@@ -6,14 +6,13 @@ import typer
 from rich.markup import escape
 
 from answerback.cli.language import tr, tr_message
-from answerback.cli.options import Config, DataDir, Url, open_client, open_ledger
 from answerback.cli.output import AsJson, format_time, out, print_json, print_page, print_view
+from answerback.cli.target import Target, for_gateway
 from answerback.domain.endpoint_headers import parse_header_lines
 from answerback.domain.endpoints import PayloadFormat
 from answerback.domain.models import CallbackKind, Outcome
 from answerback.schemas.cluster import EndpointAssignmentView
 from answerback.schemas.endpoints import EndpointTestView, EndpointView, EndpointWithSecretView
-from answerback.schemas.view import PageView
 
 if TYPE_CHECKING:
     from answerback.client.parameters import EndpointFields
@@ -24,7 +23,9 @@ Name = Annotated[str, typer.Argument(help="The endpoint's name, or its id.")]
 
 
 @app.command("add")
+@for_gateway
 def add(
+    target: Target,
     name: Annotated[str, typer.Argument(help="The name: lowercase letters, digits, - and _.")],
     endpoint_url: Annotated[str, typer.Argument(metavar="URL", help="The URL to POST to.")],
     channel: Annotated[str | None, typer.Option(help="The channel whose events it receives.")] = None,
@@ -77,9 +78,6 @@ def add(
     ] = None,
     disabled: Annotated[bool, typer.Option("--disabled", help="Add it disabled.")] = False,
     as_json: AsJson = False,
-    url: Url = None,
-    data_dir: DataDir = None,
-    config: Config = None,
 ) -> None:
     """Add an endpoint; its secret is shown only once."""
     fields = {
@@ -101,18 +99,18 @@ def add(
         "enabled": not disabled,
     }
     given = cast("EndpointFields", {field: value for field, value in fields.items() if value is not None})
-    with open_client(config, url, data_dir=data_dir) as client:
+    with target.client() as client:
         added = client.endpoints.create(endpoint_url, name=name, secret=secret, **given)
     _show_changed(added, as_json=as_json)
 
 
 @app.command("list")
-def list_endpoints(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:
+@for_gateway
+def list_endpoints(target: Target, as_json: AsJson = False) -> None:
     """List the endpoints with their backlogs."""
-    with open_ledger(config, data_dir=data_dir) as ledger:
-        backlogs = ledger.backlog()
-        views = [EndpointView.of(endpoint, backlogs[endpoint.id], full_url=True) for endpoint in ledger.endpoints()]
-    print_page(PageView(items=views), _endpoint_row, tr("no endpoints"), as_json=as_json)
+    with target.open() as gateway:
+        page = gateway.endpoints.list().first()
+    print_page(page, _endpoint_row, tr("no endpoints"), as_json=as_json)
 
 
 def _endpoint_row(view: EndpointView) -> dict[str, object]:
@@ -128,20 +126,19 @@ def _endpoint_row(view: EndpointView) -> dict[str, object]:
 
 
 @app.command("show")
-def show(name: Name, as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:
+@for_gateway
+def show(target: Target, name: Name, as_json: AsJson = False) -> None:
     """Show one endpoint."""
-    with open_ledger(config, data_dir=data_dir) as ledger:
-        endpoint = ledger.endpoint(name)
-        view = EndpointView.of(endpoint, ledger.backlog()[endpoint.id], full_url=True)
-    print_view(view, as_json=as_json)
+    with target.open() as gateway:
+        endpoint = gateway.endpoints.get(name)
+    print_view(endpoint, as_json=as_json)
 
 
 @app.command("test")
-def send_test(
-    name: Name, as_json: AsJson = False, url: Url = None, data_dir: DataDir = None, config: Config = None
-) -> None:
+@for_gateway
+def send_test(target: Target, name: Name, as_json: AsJson = False) -> None:
     """Send a test event; exit status 1 if the endpoint does not accept it."""
-    with open_client(config, url, data_dir=data_dir) as client:
+    with target.client() as client:
         result = client.endpoints.test(name)
     if as_json:
         print_json(result)
@@ -181,44 +178,42 @@ def _show_message(title: str, line: str, headers: list[tuple[str, str]], body: s
 
 
 @app.command("enable")
-def enable(
-    name: Name, as_json: AsJson = False, url: Url = None, data_dir: DataDir = None, config: Config = None
-) -> None:
+@for_gateway
+def enable(target: Target, name: Name, as_json: AsJson = False) -> None:
     """Enable an endpoint: pending deliveries are sent."""
-    with open_client(config, url, data_dir=data_dir) as client:
+    with target.client() as client:
         changed = client.endpoints.enable(name)
     _show_changed(changed, as_json=as_json)
 
 
 @app.command("disable")
-def disable(
-    name: Name, as_json: AsJson = False, url: Url = None, data_dir: DataDir = None, config: Config = None
-) -> None:
+@for_gateway
+def disable(target: Target, name: Name, as_json: AsJson = False) -> None:
     """Disable an endpoint: deliveries wait until it is enabled again."""
-    with open_client(config, url, data_dir=data_dir) as client:
+    with target.client() as client:
         changed = client.endpoints.disable(name)
     _show_changed(changed, as_json=as_json)
 
 
 @app.command("rotate-secret")
+@for_gateway
 def rotate_secret(
+    target: Target,
     name: Name,
     secret: Annotated[str | None, typer.Option(help="whsec_…; generated by default.")] = None,
     as_json: AsJson = False,
-    url: Url = None,
-    data_dir: DataDir = None,
-    config: Config = None,
 ) -> None:
     """Generate or set a new secret, shown only once; the old one keeps signing for 24 hours."""
-    with open_client(config, url, data_dir=data_dir) as client:
+    with target.client() as client:
         changed = client.endpoints.rotate_secret(name, secret=secret)
     _show_changed(changed, as_json=as_json)
 
 
 @app.command("remove")
-def remove(name: Name, url: Url = None, data_dir: DataDir = None, config: Config = None) -> None:
+@for_gateway
+def remove(target: Target, name: Name) -> None:
     """Remove an endpoint and cancel its pending deliveries."""
-    with open_client(config, url, data_dir=data_dir) as client:
+    with target.client() as client:
         client.endpoints.delete(name)
     out.print(tr("endpoint {name} is removed", name=name))
 

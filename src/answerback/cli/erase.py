@@ -11,9 +11,9 @@ import typer
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from answerback.cli.language import tr, tr_all
-from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings, open_client
 from answerback.cli.output import AsJson, err, out, print_json, print_table
 from answerback.cli.progress import ProgressBars
+from answerback.cli.target import Target, for_gateway
 from answerback.domain.number_finder import NumberFinder
 from answerback.errors import ConfigError
 from answerback.schemas.erasures import ErasureView
@@ -25,41 +25,47 @@ if TYPE_CHECKING:
 _POLL_S = 0.2
 
 
+@for_gateway
 def erase(
+    target: Target,
     number: Annotated[
         str, typer.Option("--number", help="The number, in any notation; one of China where no country is named.")
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many rows hold it.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    data_dir: DataDir = None,
-    database_url: DatabaseUrl = None,
-    config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     try:
         number = NumberFinder(number).number
     except ValueError as error:
         raise ConfigError(f"--number: {error}") from error
-    settings = load_cli_settings(config, data_dir=data_dir, database_url=database_url)
     if dry_run:
-        _print_counts(_count(settings, number), as_json=as_json)
+        if target.remote is not None:
+            raise ConfigError("--dry-run: rows are counted where the ledger is, not by a remote gateway")
+        _print_counts(_count(target.settings, number), as_json=as_json)
         return
     if not yes:
         if not sys.stdin.isatty():
             raise ConfigError("--yes: there is no terminal to ask at; give it to erase the number for good")
-        typer.confirm(tr("Erase this number for good? What holds it cannot be brought back"), abort=True, err=True)
+        typer.confirm(_question(target), abort=True, err=True)
     with ExitStack() as stack:
-        inbox = _inbox(settings)
-        if _is_served(settings, inbox, stack):
-            client = stack.enter_context(open_client(config, None, data_dir=data_dir, database_url=database_url))
-            done = _erase_there(client, number)
+        inbox = None if target.remote is not None else _inbox(target.settings)
+        if target.remote is not None or _is_served(target.settings, inbox, stack):
+            done = _erase_there(stack.enter_context(target.client()), number)
         else:
-            done = _erase_here(settings, inbox, number)
+            done = _erase_here(target.settings, inbox, number)
     if as_json:
         print_json(done)
         return
     _print_counts(done.erased, as_json=False)
     out.print(tr("erased: receipt {id}", id=done.id), highlight=False)
+
+
+def _question(target: Target) -> str:
+    if target.remote is None:
+        return tr("Erase this number for good? What holds it cannot be brought back")
+    url = target.remote.profile.url
+    return tr("Erase this number at {url} for good? What holds it cannot be brought back", url=url)
 
 
 def _count(settings: "Settings", number: str) -> dict[str, int]:

@@ -1,27 +1,24 @@
-"""`answerback export`: write calls, callbacks, deliveries or statistics to a file, straight from the ledger."""
+"""`answerback export`: write calls, callbacks, deliveries or statistics to a file."""
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, BinaryIO
 
 import typer
-from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from answerback.cli import options
 from answerback.cli.language import tr, tr_message
 from answerback.cli.output import FullNumbers, err, fail
-from answerback.cli.progress import ProgressBars, RateColumn
+from answerback.cli.progress import ProgressBars
+from answerback.cli.target import Target, for_gateway
+from answerback.domain.exports import Dataset, FileFormat
 from answerback.errors import ConfigError
-from answerback.exports import Dataset, Export, FileFormat
-from answerback.exports.write import write_export
-from answerback.gc_tuning import freeze_gc
-from answerback.ledger import Ledger
-from answerback.ledger.admin.audit import CLI_ACTOR, AuditAction
-from answerback.ledger.commands import RecordAuditEvent
+from answerback.service.check_result import format_bytes
 
 _OWNER_ONLY = 0o600
 _STDOUT = Path("-")
@@ -29,7 +26,9 @@ _STDOUT = Path("-")
 Moment = typer.Option(formats=options.TIME_FORMATS, help="In --timezone.")
 
 
+@for_gateway
 def export(
+    target: Target,
     dataset: Annotated[Dataset, typer.Argument(help="What to export.")],
     file_format: Annotated[FileFormat, typer.Option("--format", help="The file format.")] = FileFormat.CSV,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write; - is standard output.")] = _STDOUT,
@@ -46,42 +45,38 @@ def export(
     state: options.ByState = None,
     callid: options.ByCallid = None,
     full_numbers: FullNumbers = False,
-    data_dir: options.DataDir = None,
-    config: options.Config = None,
 ) -> None:
-    filters: dict[str, Any] = {
-        "channel": channel,
-        "mobile": mobile,
-        "outcome": outcome,
-        "kind": kind,
-        "failure_code": failure_code,
-        "reference": reference,
-        "since": since,
-        "until": until,
-        "state": state,
-        "callid": callid,
-    }
-    with options.open_calls(config, data_dir=data_dir) as ledger:
-        zone = options.load_zone(timezone)
-        for name in ("since", "until"):
-            filters[name] = filters[name] and filters[name].replace(tzinfo=zone)
-        filters["endpoint_id"] = None if endpoint is None else ledger.endpoint(endpoint).id
-        spec = Export.of(dataset, file_format, filters, full_numbers=full_numbers)
-        RecordAuditEvent(CLI_ACTOR, AuditAction.EXPORTED, (spec.audit_summary,)).run(ledger)
+    zone = options.load_zone(timezone)
+    if output == _STDOUT and not file_format.is_text and sys.stdout.isatty():
+        fail(tr("{format} is not for a terminal: name a file with --output", format=file_format))
+    with target.open(full_numbers=full_numbers) as gateway:
+        exported = gateway.export(
+            dataset,
+            file_format,
+            channel=channel,
+            mobile=mobile,
+            outcome=outcome,
+            kind=kind,
+            failure_code=failure_code,
+            reference=reference,
+            since=since and since.replace(tzinfo=zone),
+            until=until and until.replace(tzinfo=zone),
+            timezone=timezone,
+            endpoint=endpoint,
+            state=state,
+            callid=callid,
+        )
         if output == _STDOUT:
-            _to_stdout(ledger, spec)
-        else:
-            with _whole(output) as file:
-                rows = _write(ledger, spec, file)
-            said = tr("{rows:,} {dataset} in {output}", rows=rows, dataset=tr_message(dataset), output=output)
-            err.print(said, soft_wrap=True)
+            _to_stdout(exported, dataset)
+            return
+        with _whole(output) as file:
+            amount = _write(exported, dataset, file)
+        err.print(tr("{amount} in {output}", amount=amount, output=output), soft_wrap=True)
 
 
-def _to_stdout(ledger: Ledger, spec: Export) -> None:
-    if not spec.format.is_text and sys.stdout.isatty():
-        fail(tr("{format} is not for a terminal: name a file with --output", format=spec.format))
+def _to_stdout(exported: Iterable[bytes], dataset: Dataset) -> None:
     try:
-        _write(ledger, spec, sys.stdout.buffer)
+        _write(exported, dataset, sys.stdout.buffer)
         sys.stdout.buffer.flush()
     except BrokenPipeError:  # whoever read it has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -102,19 +97,25 @@ def _whole(path: Path) -> Iterator[BinaryIO]:
         draft.unlink(missing_ok=True)
 
 
-def _write(ledger: Ledger, spec: Export, file: BinaryIO) -> int:
-    freeze_gc()
+def _write(exported: Iterable[bytes], dataset: Dataset, file: BinaryIO) -> str:
+    """Write the file, and show how far it is; how much it was: rows, or the bytes of what a gateway sends without a count."""
     columns = (
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn("{task.fields[rows]:,} " + tr_message(spec.dataset)),
-        RateColumn("rows"),
+        TextColumn("{task.fields[amount]}"),
+        TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
+    size_bytes, amount = 0, ""
     with ProgressBars(*columns) as progress:
-        shown = progress.add_task("", total=1.0, rows=0)
-
-        def advance(rows: int, share: float) -> None:
-            progress.update(shown, completed=share, rows=rows)
-
-        return write_export(ledger, spec, file, advance)
+        shown = progress.add_task("", total=None, amount=amount)
+        for chunk in exported:
+            size_bytes += file.write(chunk)
+            rows, share = getattr(exported, "row_count", None), getattr(exported, "progress", None)
+            amount = (
+                format_bytes(size_bytes)
+                if rows is None
+                else tr("{rows:,} {dataset}", rows=rows, dataset=tr_message(dataset))
+            )
+            progress.update(shown, total=share and 1.0, completed=share, amount=amount)
+    return amount

@@ -1,25 +1,23 @@
-"""`answerback keys`: manage API keys in the ledger itself; a running gateway sees changes at once."""
+"""`answerback keys`: API keys; a running gateway sees changes at once, wherever they were made."""
 
 import sys
 from typing import Annotated
 
 import typer
 
-from answerback.auth.api_keys import draft_api_key, validate_key_name
-from answerback.cli.language import tr, tr_message
-from answerback.cli.options import Config, DataDir, open_ledger
-from answerback.cli.output import AsJson, err, fail, format_time, out, print_json, print_page
+from answerback.cli.language import tr
+from answerback.cli.output import AsJson, err, format_time, out, print_json, print_page
+from answerback.cli.target import Target, for_gateway
 from answerback.domain.models import Role
-from answerback.ledger.admin.audit import CLI_ACTOR
-from answerback.ledger.commands import CreateKey, RevokeKey
-from answerback.schemas.keys import CreatedKeyView, KeyView
-from answerback.schemas.view import PageView
+from answerback.schemas.keys import KeyView
 
 app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("create")
+@for_gateway
 def create(
+    target: Target,
     name: Annotated[str, typer.Argument(help="The name: lowercase letters, digits, - and _.")],
     role: Annotated[
         Role, typer.Option(help="viewer: read; operator: also make changes and replay; admin: also manage keys.")
@@ -28,17 +26,12 @@ def create(
         bool, typer.Option("--full-numbers", help="Allow the key to see full phone numbers.")
     ] = False,
     as_json: AsJson = False,
-    data_dir: DataDir = None,
-    config: Config = None,
 ) -> None:
     """Create a key. It is printed only once and stored nowhere; standard output gets the key alone."""
-    if problem := validate_key_name(name):
-        fail(f"name: {tr_message(problem)}")
-    key, draft = draft_api_key(name, role, full_numbers=full_numbers)
-    with open_ledger(config, data_dir=data_dir) as ledger:
-        made = CreateKey(CLI_ACTOR, draft).run(ledger)
+    with target.open() as gateway:
+        made = gateway.keys.create(name, role=role, full_numbers=full_numbers)
     if as_json:
-        print_json(CreatedKeyView.with_key(made, key))
+        print_json(made)
         return
     numbers = tr("full numbers") if made.full_numbers else tr("masked numbers")
     said = tr(
@@ -48,15 +41,16 @@ def create(
         numbers=numbers,
     )
     err.print(said, soft_wrap=True)
-    sys.stdout.write(f"{key}\n")
+    sys.stdout.write(f"{made.key}\n")
 
 
 @app.command("list")
-def list_keys(as_json: AsJson = False, data_dir: DataDir = None, config: Config = None) -> None:
+@for_gateway
+def list_keys(target: Target, as_json: AsJson = False) -> None:
     """List the active keys, without the admin key of the data directory."""
-    with open_ledger(config, data_dir=data_dir) as ledger:
-        views = [KeyView.of(key) for key in ledger.keys()]  # noqa: SIM118  # a ledger is no dict
-    print_page(PageView(items=views), _key_row, tr("no keys but the admin key"), as_json=as_json)
+    with target.open() as gateway:
+        page = gateway.keys.list().first()
+    print_page(page, _key_row, tr("no keys but the admin key"), as_json=as_json)
 
 
 def _key_row(view: KeyView) -> dict[str, object]:
@@ -70,16 +64,17 @@ def _key_row(view: KeyView) -> dict[str, object]:
 
 
 @app.command("revoke")
+@for_gateway
 def revoke(
+    target: Target,
     name: Annotated[str, typer.Argument(help="The key's name, or its id.")],
     as_json: AsJson = False,
-    data_dir: DataDir = None,
-    config: Config = None,
 ) -> None:
     """Revoke a key: it stops working at once."""
-    with open_ledger(config, data_dir=data_dir) as ledger:
-        revoked = RevokeKey(CLI_ACTOR, name).run(ledger)
+    with target.open() as gateway:
+        revoked = [one for one in gateway.keys.list() if name in (one.name, str(one.id))]
+        gateway.keys.revoke(name)
     if as_json:
-        print_json(KeyView.of(revoked))
+        print_json(revoked[0])
     else:
-        out.print(tr("key [bold]{name}[/] is revoked", name=revoked.name))
+        out.print(tr("key [bold]{name}[/] is revoked", name=revoked[0].name))

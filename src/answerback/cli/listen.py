@@ -9,9 +9,10 @@ import typer
 from rich.markup import escape
 
 from answerback.cli.language import tr, tr_message
-from answerback.cli.options import ByChannel, ByKind, ByOutcome, Config, DataDir, KeyFile, Url, open_client
+from answerback.cli.options import ByChannel, ByKind, ByOutcome
 from answerback.cli.output import FullNumbers, err, out
 from answerback.cli.tail import describe_callback
+from answerback.cli.target import Target, for_gateway
 from answerback.client.senders import describe
 from answerback.domain.urls import require_http_url
 from answerback.errors import ConfigError, InvalidResponse, describe_os_error
@@ -22,12 +23,12 @@ _TIMEOUT_S = 10.0
 _SHOWN_LENGTH = 200
 
 
+@for_gateway
 def listen(
+    target: Target,
     forward_to: Annotated[
         str | None, typer.Option(help="POST each callback to this URL, e.g. http://localhost:3000/voice")
     ] = None,
-    url: Url = None,
-    key_file: KeyFile = None,
     channel: ByChannel = None,
     kind: ByKind = None,
     outcome: ByOutcome = None,
@@ -42,14 +43,12 @@ def listen(
         ),
     ] = None,
     full_numbers: FullNumbers = False,
-    data_dir: DataDir = None,
-    config: Config = None,
 ) -> None:
     if forward_to is not None:
         require_http_url("--forward-to", forward_to)
     after = _read_cursor(cursor_file) or after
     with (
-        open_client(config, url, key_file, data_dir=data_dir) as client,
+        target.client(full_numbers=None if forward_to is not None else full_numbers) as client,
         httpx2.Client(timeout=_TIMEOUT_S, trust_env=False) as http,
     ):
         if forward_to is not None and not client.me().full_numbers:
@@ -63,7 +62,6 @@ def listen(
             channel=channel,
             kind=kind,
             outcome=outcome,
-            masked=forward_to is None and not full_numbers,
         )
         events.begin()
         err.print(f"[dim]{_head(forward_to)}[/]", soft_wrap=True)

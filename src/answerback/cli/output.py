@@ -17,6 +17,7 @@ from answerback.cli.language import tr, tr_message
 from answerback.errors import AnswerbackError, LedgerUnavailable
 
 if TYPE_CHECKING:
+    from answerback.schemas.cluster import InboxView
     from answerback.schemas.view import PageView, View
 
 V = TypeVar("V")
@@ -117,6 +118,15 @@ def _format_field(value: Any) -> str:
 def format_time(moment: datetime | None) -> str:
     """A time to the second, in UTC."""
     return "-" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def describe_waiting(inbox: "InboxView") -> str:
+    """How much waits in an inbox, and for how long."""
+    return tr(
+        "{callbacks:,} callbacks wait in the inbox, the oldest for {age_s:,.0f} s",
+        callbacks=inbox.callbacks,
+        age_s=inbox.lag_s,
+    )
 
 
 def describe_error(error: AnswerbackError) -> str:

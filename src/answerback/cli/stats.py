@@ -1,29 +1,27 @@
 """`answerback stats`: call statistics, with charts on a terminal."""
 
 import sys
-from collections.abc import Mapping
-from datetime import UTC, datetime, tzinfo
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
 
 from answerback.cli.language import current_language, tr, tr_all
-from answerback.cli.options import TIME_FORMATS, ByChannel, ByKind, Config, DataDir, load_cli_settings, open_recorded
+from answerback.cli.options import TIME_FORMATS, ByChannel, ByKind
 from answerback.cli.output import AsJson, out, print_fields, print_json, print_table
-from answerback.config import Settings
-from answerback.domain.models import CallbackKind
-from answerback.domain.phone_locations import UNKNOWN, carrier_name, region_name
-from answerback.domain.statistics import Counts, DurationStats, RangeName, Statistics, named_range
-from answerback.errors import InvalidRange
+from answerback.cli.target import Target, for_gateway
+from answerback.domain.statistics import RangeName
 from answerback.i18n import Language, Text
-from answerback.ledger.read.statistics import HourRange
-from answerback.schemas.statistics import FailureView, StatisticsView, Step, failure_views
+from answerback.schemas.statistics import CountsView, DurationStatsView, FailureView, StatisticsView
 
 _CHART_HEIGHT = 14
 _NARROWEST, _WIDEST = 60, 160
 _TOP = 8
-_HOURS_UP_TO_DAYS = 2
+_HOUR = timedelta(hours=1)
+_HOURS_OF_DAY = 24
 _COLORS = {"answered": "green", "unanswered": "orange", "failed": "red", "pending": "gray"}
 
 _PENDING = Text("pending", "尚无结果")
@@ -31,8 +29,13 @@ _PENDING = Text("pending", "尚无结果")
 
 _Moment = typer.Option(formats=TIME_FORMATS, help="In the console's time zone.")
 
+Bars = Mapping[str, Mapping[str, int]]
+"""Label -> outcome -> calls."""
 
+
+@for_gateway
 def stats(
+    target: Target,
     range_: Annotated[RangeName | None, typer.Option("--range", help="The range of days; 7d by default.")] = None,
     since: Annotated[datetime | None, _Moment] = None,
     until: Annotated[datetime | None, _Moment] = None,
@@ -40,50 +43,23 @@ def stats(
     kind: ByKind = None,
     charts: Annotated[bool | None, typer.Option(help="Draw charts; by default on a terminal.")] = None,
     as_json: AsJson = False,
-    data_dir: DataDir = None,
-    config: Config = None,
 ) -> None:
-    settings = load_cli_settings(config, data_dir=data_dir)
-    zone = ZoneInfo(settings.console.timezone)
-    span = _span(range_, since, until, channel, kind, zone)
-    with open_recorded(settings) as ledger:
-        found = ledger.statistics(span)
-    step: Step = "hour" if (found.until - found.since).days <= _HOURS_UP_TO_DAYS else "day"
+    with target.open() as gateway:
+        found = gateway.stats(range=range_, since=since, until=until, channel=channel, kind=kind)
     if as_json:
-        print_json(StatisticsView.of(found, zone, step))
+        print_json(found)
         return
-    _print_sums(found, settings, zone)
+    _print_sums(found)
     if charts or (charts is None and sys.stdout.isatty()):
-        _print_charts(found, zone, step)
+        _print_charts(found)
     _print_groups(found)
 
 
-def _span(
-    range_: RangeName | None,
-    since: datetime | None,
-    until: datetime | None,
-    channel: str | None,
-    kind: CallbackKind | None,
-    zone: ZoneInfo,
-) -> HourRange:
-    if since is None:
-        if until is not None:
-            raise InvalidRange("--until", "needs --since")
-        first, last = named_range(range_ or RangeName.WEEK, datetime.now(UTC), zone)
-    elif range_ is not None:
-        raise InvalidRange("--range", "name either --range, or --since and --until")
-    else:
-        first, last = since.replace(tzinfo=zone), until.replace(tzinfo=zone) if until else datetime.now(UTC)
-    if not first < last:
-        raise InvalidRange("--until", "is not after --since")
-    return HourRange(since=first, until=last, channel=channel, kind=kind)
-
-
-def _print_sums(found: Statistics, settings: Settings, zone: tzinfo) -> None:
-    total, came, fees = found.total, found.ingest, found.fees
+def _print_sums(found: StatisticsView) -> None:
+    total, came, fees, zone = found.total, found.ingest, found.fees, ZoneInfo(found.timezone)
     print_fields(
         {
-            tr("calls ({timezone})", timezone=settings.console.timezone): tr(
+            tr("calls ({timezone})", timezone=found.timezone): tr(
                 "{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M}",
                 since=found.since.astimezone(zone),
                 until=found.until.astimezone(zone),
@@ -98,8 +74,8 @@ def _print_sums(found: Statistics, settings: Settings, zone: tzinfo) -> None:
             )
             if found.overdue
             else f"{total.pending:,}",
-            tr("ring time"): _times(found.ring),
-            tr("talk time"): _times(found.talk),
+            tr("ring time"): _times(found.ring_seconds),
+            tr("talk time"): _times(found.talk_seconds),
             tr("billed minutes"): f"{fees.billed_minutes:,}",
             tr("fee difference"): tr(
                 "{minutes:+,} min in {calls:,} calls", minutes=fees.overbilled_minutes, calls=fees.mismatched_calls
@@ -117,27 +93,21 @@ def _print_sums(found: Statistics, settings: Settings, zone: tzinfo) -> None:
     )
 
 
-def _print_groups(found: Statistics) -> None:
-    failures = failure_views(found.codes)
+def _print_groups(found: StatisticsView) -> None:
     rows: list[tuple[Any, ...]] = [
-        (one.code, *_reasons(one), f"{one.calls:,}", f"{one.share:.1%}") for one in failures[:_TOP]
+        (one.code, *_reasons(one), f"{one.calls:,}", f"{one.share:.1%}") for one in found.failures[:_TOP]
     ]
     code, reason, calls, share, rate = tr_all("code", "reason", "calls", "share", "answer rate")
-    _print_section(tr("failures"), (code, reason, "", calls, share), rows, len(failures))
-    language = current_language()
-    regions = {code: region_name(code, language) for code in found.regions}
-    carriers = {carrier: carrier_name(carrier, language) for carrier in found.carriers}
-    for title, name, groups, names in (
-        (tr("channels"), tr("channel"), found.channels, {}),
-        (tr("carriers"), tr("carrier"), found.carriers, carriers),
-        (tr("regions"), tr("region"), found.regions, regions),
-    ):
-        largest = sorted(groups.items(), key=lambda item: -item[1].calls)
-        rows = [
-            (names.get(one, one) if one != UNKNOWN else tr("not known"), f"{counts.calls:,}", _rate(counts))
-            for one, counts in largest[:_TOP]
-        ]
-        _print_section(title, (name, calls, rate), rows, len(largest))
+    _print_section(tr("failures"), (code, reason, "", calls, share), rows, len(found.failures))
+    is_chinese = current_language() is Language.ZH
+    groups: tuple[tuple[str, str, Sequence[CountsView], str], ...] = (
+        (tr("channels"), tr("channel"), found.channels, "channel"),
+        (tr("carriers"), tr("carrier"), found.carriers, "carrier_zh" if is_chinese else "carrier"),
+        (tr("regions"), tr("region"), found.regions, "region_zh" if is_chinese else "region_en"),
+    )
+    for title, column, group, field in groups:
+        rows = [(getattr(one, field) or tr("not known"), f"{one.calls:,}", _rate(one)) for one in group[:_TOP]]
+        _print_section(title, (column, calls, rate), rows, len(group))
 
 
 def _reasons(one: FailureView) -> tuple[str | None, str | None]:
@@ -153,20 +123,19 @@ def _print_section(title: str, columns: tuple[str, ...], rows: list[tuple[Any, .
     print_table(columns, rows, "")
 
 
-def _print_charts(found: Statistics, zone: tzinfo, step: Step) -> None:
-    moments = found.by_hour() if step == "hour" else found.by_day(zone)
-    title = tr("calls per hour") if step == "hour" else tr("calls per day")
-    _print_chart(title, {_label(at, zone, step): counts for at, counts in moments.items()})
-    clock = [sum(hours, Counts()) for hours in zip(*found.by_weekday(zone), strict=True)]
-    _print_chart(tr("calls by hour of the day"), {f"{hour:02}": counts for hour, counts in enumerate(clock)})
+def _print_charts(found: StatisticsView) -> None:
+    trend, zone = found.trend, ZoneInfo(found.timezone)
+    is_hourly = len(trend) > 1 and trend[1].at - trend[0].at == _HOUR
+    label = "%d. %H" if is_hourly else "%m-%d"
+    title = tr("calls per hour") if is_hourly else tr("calls per day")
+    _print_chart(title, {f"{one.at.astimezone(zone):{label}}": one.model_dump(include=set(_COLORS)) for one in trend})
+    clock: dict[str, Counter[str]] = {f"{hour:02}": Counter() for hour in range(_HOURS_OF_DAY)}
+    for cell in found.by_hour_of_day:
+        clock[f"{cell.hour:02}"].update(cell.model_dump(include=set(_COLORS)))
+    _print_chart(tr("calls by hour of the day"), clock)
 
 
-def _label(at: datetime, zone: tzinfo, step: Step) -> str:
-    local = at.astimezone(zone)
-    return f"{local:%m-%d}" if step == "day" else f"{local:%d. %H}"
-
-
-def _print_chart(title: str, bars: Mapping[str, Counts]) -> None:
+def _print_chart(title: str, bars: Bars) -> None:
     import plotext  # type: ignore[import-untyped]  # it has none; only charts need it
 
     plotext.clear_figure()
@@ -176,7 +145,7 @@ def _print_chart(title: str, bars: Mapping[str, Counts]) -> None:
     plotext.title(title)
     plotext.stacked_bar(
         list(bars),
-        [[getattr(counts, outcome) for counts in bars.values()] for outcome in _COLORS],
+        [[counts.get(outcome, 0) for counts in bars.values()] for outcome in _COLORS],
         labels=list(_COLORS),  # as they are in /v1: a chart takes a Chinese character for one column wide
         color=list(_COLORS.values()),
         width=0.7,
@@ -185,16 +154,11 @@ def _print_chart(title: str, bars: Mapping[str, Counts]) -> None:
     sys.stdout.write(f"\n{chart if sys.stdout.isatty() else plotext.uncolorize(chart)}\n")
 
 
-def _rate(counts: Counts) -> str:
+def _rate(counts: CountsView) -> str:
     return "-" if counts.answer_rate is None else f"{counts.answer_rate:.1%}"
 
 
-def _times(times: DurationStats) -> str:
-    if times.mean_s is None:
+def _times(times: DurationStatsView) -> str:
+    if times.mean is None:
         return "-"
-    return tr(
-        "mean {mean_s:.1f} s, p50 {p50_s} s, p90 {p90_s} s",
-        mean_s=times.mean_s,
-        p50_s=times.quantile_s(0.5),
-        p90_s=times.quantile_s(0.9),
-    )
+    return tr("mean {mean_s:.1f} s, p50 {p50_s} s, p90 {p90_s} s", mean_s=times.mean, p50_s=times.p50, p90_s=times.p90)

@@ -1,34 +1,23 @@
 """`answerback status`: the gateway's processes, and which of them delivers to each endpoint."""
 
-from socket import gethostname
 from typing import Any
 
 from rich.markup import escape
 
-from answerback.api.status_view import build_inbox_view, build_status_view
 from answerback.cli.endpoints import format_status
 from answerback.cli.language import tr, tr_all, tr_message
-from answerback.cli.options import Config, DatabaseUrl, DataDir, describe_waiting, find_waiting, load_cli_settings
-from answerback.cli.output import AsJson, Styled, format_time, out, print_json, print_table
-from answerback.inbox import Waiting
-from answerback.ledger.read.cluster_status import ClusterStatus, read_cluster_status
-from answerback.ledger.types import from_us
-from answerback.schemas.cluster import EndpointAssignmentView, InstanceView, StatusView
+from answerback.cli.output import AsJson, Styled, describe_waiting, format_time, out, print_json, print_table
+from answerback.cli.target import Target, for_gateway
+from answerback.schemas.cluster import EndpointAssignmentView, InboxView, InstanceView, StatusView
 from answerback.service.check_result import format_bytes
-from answerback.service.ledger_config import open_for_reading
 
 _OLD_S = 60.0
 
 
-def status(
-    as_json: AsJson = False, data_dir: DataDir = None, database_url: DatabaseUrl = None, config: Config = None
-) -> None:
-    settings = load_cli_settings(config, data_dir=data_dir, database_url=database_url)
-    with open_for_reading(settings) as ledger:
-        waiting = find_waiting(settings, ledger)
-        found = ledger.read(read_cluster_status)
-    failure = _recorder_failure(found) if waiting is not None and waiting.rows else None
-    view = build_status_view(found, None if waiting is None else build_inbox_view(waiting, failure))
+@for_gateway
+def status(target: Target, as_json: AsJson = False) -> None:
+    with target.open() as gateway:
+        view = gateway.status()
     if as_json:
         print_json(view)
         return
@@ -38,8 +27,8 @@ def status(
     if view.secrets_differ:
         said = tr("not all processes have the same secret: give every one the same server.secret")
         out.print(f"[red]{said}[/]")
-    if waiting is not None:
-        out.print(f"\n{_describe_inbox(waiting, failure)}", soft_wrap=True)
+    if view.inbox is not None:
+        out.print(f"\n{_describe_inbox(view.inbox)}", soft_wrap=True)
     _print_stream(view)
     _print_retention(view)
     out.print()
@@ -91,17 +80,11 @@ def _endpoint_row(one: EndpointAssignmentView, hosts: dict[str, str]) -> tuple[o
     )
 
 
-def _recorder_failure(status: ClusterStatus) -> str | None:
-    """Why a process on this machine cannot record, as it said last."""
-    said = [one.status.get("recorder_failure") for one in status.instances if one.instance.host == gethostname()]
-    return next(filter(None, said), None)
-
-
-def _describe_inbox(waiting: Waiting, failure: str | None) -> str:
-    if not waiting.rows:
+def _describe_inbox(inbox: InboxView) -> str:
+    if not inbox.callbacks:
         return tr("inbox: all that was answered is recorded")
-    why = "" if failure is None else f" ({escape(tr_message(failure))})"
-    return f"[red]{tr('not in the ledger yet:')}[/] {describe_waiting(waiting)}{why}"
+    why = "" if inbox.failure is None else f" ({escape(tr_message(inbox.failure))})"
+    return f"[red]{tr('not in the ledger yet:')}[/] {describe_waiting(inbox)}{why}"
 
 
 def _print_retention(view: StatusView) -> None:
@@ -123,7 +106,7 @@ def _print_stream(view: StatusView) -> None:
 
 def _shard_row(name: str, shard: dict[str, Any], view: StatusView) -> tuple[object, ...]:
     oldest_us = shard.get("oldest_us")
-    age_s = None if oldest_us is None else (view.at - from_us(oldest_us)).total_seconds()
+    age_s = None if oldest_us is None else view.at.timestamp() - oldest_us / 1_000_000
     age = tr("{age_s:.0f} s ago", age_s=age_s or 0.0)
     size_bytes = shard.get("size_bytes")
     return (

@@ -6,25 +6,24 @@ import typer
 from rich.markup import escape
 
 from answerback.cli.language import tr, tr_message
-from answerback.cli.options import ByChannel, Config, DataDir, KeyFile, Url, open_client
+from answerback.cli.options import ByChannel
 from answerback.cli.output import FullNumbers, err, out
+from answerback.cli.target import Target, for_gateway
 from answerback.schemas.events import AttemptActivityView, CallbackActivityView
 
 
+@for_gateway
 def tail(
+    target: Target,
     channel: ByChannel = None,
     endpoint: Annotated[str | None, typer.Option(help="Only attempts at this endpoint.")] = None,
     failures: Annotated[bool, typer.Option("--failures", help="Only attempts that failed.")] = False,
     full_numbers: FullNumbers = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
-    url: Url = None,
-    key_file: KeyFile = None,
-    data_dir: DataDir = None,
-    config: Config = None,
 ) -> None:
     only_attempts = failures or endpoint is not None
-    with open_client(config, url, key_file, data_dir=data_dir) as client:
-        events = client.events(channel=channel, type="attempt" if only_attempts else None, masked=not full_numbers)
+    with target.client(full_numbers=full_numbers) as client:
+        events = client.events(channel=channel, type="attempt" if only_attempts else None)
         events.begin()
         err.print(f"[dim]{tr('Showing new callbacks and attempts; press Ctrl-C to stop.')}[/]")
         try:

@@ -19,13 +19,15 @@ class Options(TypedDict, total=False):
     retries: int
     proxy: str | None
     tls: ssl.SSLContext | None
+    masked: bool
 
 
 class Client(GatewayOperations[SyncSender]):
     """A gateway, for programs of threads; one client may be shared by many.
 
     A request is repeated up to `retries` times where that is safe, and waits no longer than `timeout_s`. `proxy` is used if it is given,
-    and none from the environment. `tls` has the certificates of a private authority. Raises ConfigError.
+    and none from the environment. `tls` has the certificates of a private authority. With `masked` no number comes in full,
+    whatever the key may see. Raises ConfigError.
     """
 
     @strict

@@ -7,6 +7,7 @@ from time import time
 
 import msgspec
 
+from answerback import errors
 from answerback.domain.phone_numbers import mask_phone_like
 from answerback.errors import AnswerbackError
 
@@ -48,7 +49,7 @@ class Forbidden(ApiError):
     """The key lacks the role, or the right to full numbers, that `detail` names."""
 
 
-class NotFound(ApiError):
+class NotFound(ApiError, errors.NotFound):
     """Nothing has that id."""
 
 

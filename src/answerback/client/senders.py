@@ -35,6 +35,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 3
     proxy: str | None = None
     tls: ssl.SSLContext | None = None
+    masked: bool = False
 
     def __post_init__(self) -> None:
         try:
@@ -90,6 +91,8 @@ class _Sender:
 
     def _arguments(self, request: Request[Any], attempts: Attempts, *, whole: bool) -> dict[str, Any]:
         """Of one attempt, for httpx2. A stream may go on for long, and is only never silent for so long."""
+        if self._connection.masked:
+            request = msgspec.structs.replace(request, query={**request.query, "masked": "true"})
         return {
             "method": request.method,
             "url": self._base + request.target,

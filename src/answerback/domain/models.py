@@ -14,6 +14,9 @@ T = TypeVar("T")
 DEFAULT_CHANNEL = "default"
 """The channel of the callback URL without a token."""
 
+MAX_PAGE_SIZE = 500
+"""Items of a list that are given at once."""
+
 
 class CallbackKind(StrEnum):
     """The kinds of callbacks: the status of a notification or of a code, a key press, a failure."""

@@ -11,9 +11,10 @@ A server gives them away as they are written, from a process of their own:
         await stream.aclose()
 
 `ExportResponse` is this as an answer of Starlette's; `export.file_name` and `export.format.media_type` are its headers.
-A command writes one itself: `write.write_export(ledger, export, file, progress)`.
+A command goes through `write.iter_export(ledger, export)` itself.
 """
 
-from answerback.exports.spec import Dataset, Export, FileFormat
+from answerback.domain.exports import Dataset, FileFormat
+from answerback.exports.spec import Export
 
 __all__ = ["Dataset", "Export", "FileFormat"]

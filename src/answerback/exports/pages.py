@@ -11,8 +11,9 @@ import msgspec
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.engine import Connection, CursorResult
 
+from answerback.domain.exports import Dataset
 from answerback.exports.columns import CALLBACKS_QUERY, CALLS_QUERY, DELIVERIES_QUERY, STATISTICS_QUERY
-from answerback.exports.spec import Dataset, Export
+from answerback.exports.spec import Export
 from answerback.ledger import Ledger
 from answerback.ledger.backends import bulk_sql
 from answerback.ledger.backends.postgresql.partition_ids import CALLS_PER_BLOCK, block_of

@@ -2,50 +2,18 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from enum import StrEnum
 from importlib.util import find_spec
 from typing import Any
 
 import msgspec
 
+from answerback.domain.exports import Dataset, FileFormat
 from answerback.errors import InvalidExportFilter, MissingExtra
 from answerback.ledger import LedgerConfig
 from answerback.ledger.admin.audit import filter_text
 from answerback.ledger.read.calls import CallFilter
 from answerback.ledger.read.deliveries import DeliveryFilter
 
-
-class Dataset(StrEnum):
-    CALLS = "calls"
-    CALLBACKS = "callbacks"
-    DELIVERIES = "deliveries"
-    STATISTICS = "statistics"
-
-
-class FileFormat(StrEnum):
-    """The forms of a file; the value is the end of its name."""
-
-    CSV = "csv"
-    NDJSON = "ndjson"
-    XLSX = "xlsx"
-    PARQUET = "parquet"
-
-    @property
-    def is_text(self) -> bool:
-        """Whether a terminal can show it."""
-        return self in (FileFormat.CSV, FileFormat.NDJSON)
-
-    @property
-    def media_type(self) -> str:
-        return _MEDIA_TYPES[self]
-
-
-_MEDIA_TYPES = {
-    FileFormat.CSV: "text/csv; charset=utf-8",
-    FileFormat.NDJSON: "application/x-ndjson",
-    FileFormat.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    FileFormat.PARQUET: "application/vnd.apache.parquet",
-}
 _STATISTICS_FIELDS = ("channel", "kind", "since", "until")
 _FIELDS: Mapping[Dataset, tuple[str, ...]] = {
     Dataset.CALLS: CallFilter.__struct_fields__,

@@ -5,18 +5,9 @@ import sys
 
 from answerback.errors import AnswerbackError, LedgerUnavailable
 from answerback.exports.spec import ExportJob
-from answerback.exports.write import write_export
+from answerback.exports.write import iter_export
 from answerback.gc_tuning import freeze_gc
 from answerback.worker_process import is_wanted, receive_job
-
-
-class _Pipe:
-    """Standard output without a buffer: a page is larger than any."""
-
-    def write(self, data: bytes, /) -> None:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(1, rest) :]
 
 
 def main() -> None:
@@ -35,14 +26,19 @@ def _run(task: ExportJob) -> None:
     ledger = task.opening.open()
     freeze_gc()
     try:
-        write_export(ledger, task.export, _Pipe(), lambda _rows, _share: _check_still_wanted())
+        for chunk in iter_export(ledger, task.export):
+            _write(chunk.data)
+            if not is_wanted():
+                return
     finally:
         ledger.close()
 
 
-def _check_still_wanted() -> None:
-    if not is_wanted():
-        raise BrokenPipeError
+def _write(data: bytes) -> None:
+    """Standard output without a buffer: a page is larger than any."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(1, rest) :]
 
 
 if __name__ == "__main__":

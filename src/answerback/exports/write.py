@@ -1,11 +1,14 @@
-"""A whole export, from the ledger to a file, at constant memory."""
+"""A whole export, from the ledger to bytes, at constant memory."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
+from answerback.domain.exports import Dataset, FileFormat
 from answerback.exports.columns import CALL_COLUMNS, CALLBACK_COLUMNS, DELIVERY_COLUMNS, STATISTICS_COLUMNS, Column
 from answerback.exports.pages import iter_pages
-from answerback.exports.spec import Dataset, Export, FileFormat, require_extra
+from answerback.exports.spec import Export, require_extra
 from answerback.exports.writers import ByteSink, RowWriter
 from answerback.exports.writers.csv import CsvWriter
 from answerback.exports.writers.ndjson import NdjsonWriter
@@ -19,21 +22,39 @@ COLUMNS: dict[Dataset, tuple[Column, ...]] = {
     Dataset.STATISTICS: STATISTICS_COLUMNS,
 }
 
-OnProgress = Callable[[int, float], object]
-"""Called after each page with the rows so far and the progress, from 0 to 1."""
+
+class ExportChunk(msgspec.Struct, frozen=True):
+    """A part of the file; the rows up to its end, and the progress, from 0 to 1."""
+
+    data: bytes
+    rows: int
+    progress: float
 
 
-def write_export(
-    ledger: Ledger, export: Export, out: ByteSink, on_progress: OnProgress = lambda _rows, _share: None
-) -> int:
-    """Write all of `export` to `out`; how many rows it has. Raises LedgerUnavailable, MissingExtra."""
-    form, rows = _open_writer(export, out), 0
+class _Buffer:
+    """What a writer has written since it was asked last."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes, /) -> None:
+        self._parts.append(data)
+
+    def take(self) -> bytes:
+        parts, self._parts = self._parts, []
+        return b"".join(parts)
+
+
+def iter_export(ledger: Ledger, export: Export) -> Iterator[ExportChunk]:
+    """The file of `export`, a page of rows at a time. Raises LedgerUnavailable, MissingExtra."""
+    buffer, rows = _Buffer(), 0
+    form = _open_writer(export, buffer)
     for page in iter_pages(ledger, export):
         form.write(page.rows)
         rows += len(page.rows)
-        on_progress(rows, page.progress)
+        yield ExportChunk(buffer.take(), rows, page.progress)
     form.close()
-    return rows
+    yield ExportChunk(buffer.take(), rows, 1.0)
 
 
 def _open_writer(export: Export, out: ByteSink) -> RowWriter:

@@ -9,8 +9,6 @@ import msgspec
 from answerback.domain.delivery_states import DeliveryTransition
 from answerback.domain.models import ParsedCallback, RejectedCallback
 
-MAX_PAGE_SIZE = 500
-
 Item = ParsedCallback | RejectedCallback
 """A body on its way into the ledger, read."""
 

@@ -1,7 +1,7 @@
 """The JSON of statistics, the same from the API and the command line."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Literal, Self, TypeVar
 
 from pydantic import Field
@@ -14,6 +14,7 @@ from answerback.schemas.view import Items, View
 K = TypeVar("K")
 Step = Literal["hour", "day"]
 
+_HOURS_UP_TO = timedelta(days=2)
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -182,6 +183,11 @@ class StatisticsView(View):
             ],
             failures=failure_views(found.codes),
         )
+
+
+def default_step(length: timedelta) -> Step:
+    """The step of the trend of a range that is so long, where none is asked for."""
+    return "hour" if length <= _HOURS_UP_TO else "day"
 
 
 def failure_views(codes: Mapping[int, int]) -> list[FailureView]:

@@ -40,7 +40,6 @@ TEXTS: Mapping[str, str] = {
     "In UTC.": "UTC 时间。",
     "Print JSON.": "输出 JSON。",
     "Show phone numbers unmasked.": "显示完整号码，不脱敏。",
-    "The gateway's URL; by default that of the gateway running in --data-dir.": "网关的 URL；默认是在 --data-dir 上运行的网关。",
     "The callback URL, e.g. http://127.0.0.1:8000/voice/callback": "回调 URL，如 http://127.0.0.1:8000/voice/callback",
     "Seconds to wait for a response.": "等待响应的秒数。",
     # serve
@@ -132,7 +131,19 @@ TEXTS: Mapping[str, str] = {
     "POST each callback to this URL, e.g. http://localhost:3000/voice": "将每个回调 POST 到此 URL，如 http://localhost:3000/voice",
     "Begin after the event with this cursor, with 0 at the first one; by default now.": "从此游标的事件之后开始，0 表示第一个事件；默认从现在开始。",
     "Keep the cursor in this file, and go on from it the next time; the first time from --after.": "将游标保存在此文件中，下次从该处继续；首次从 --after 开始。",
-    "File with the API key; by default ANSWERBACK_KEY, or else the admin key of --data-dir.": "存放 API 密钥的文件；默认使用 ANSWERBACK_KEY，否则使用 --data-dir 中的管理员密钥。",
+    # login, logout, profiles
+    "Log in to a remote gateway with an API key: the other commands then work on it, with --profile.\n\nURL and key are stored in a file that only you can read; under the name `default` they are used wherever there is no gateway.": "用 API 密钥登录远程网关：此后其他命令加上 --profile 即对它生效。\n\nURL 和密钥保存在只有您能读取的文件中；以 `default` 为名的，在本机没有网关时自动使用。",
+    "The gateway's URL, e.g. https://voice.example.com": "网关的 URL，如 https://voice.example.com",
+    "The name to store it under.": "保存时使用的名称。",
+    "File with the API key; by default it is asked for, or read from standard input.": "存放 API 密钥的文件；默认提示输入，或从标准输入读取。",
+    "Certificates, in PEM, of the private authority to trust; they are stored, too.": "要信任的私有 CA 证书（PEM），会一并保存。",
+    "Forget a remote gateway and its key.": "删除一个远程网关及其密钥。",
+    "The profile to forget.": "要删除的登录配置。",
+    "List the remote gateways that `answerback login` has stored.": "列出 `answerback login` 保存的远程网关。",
+    "Which gateway": "选择网关",
+    "The URL of a remote gateway.": "远程网关的 URL。",
+    "File with the API key for --url, or for the gateway on this machine; by default ANSWERBACK_KEY.": "存放 API 密钥的文件，用于 --url 或本机的网关；默认使用 ANSWERBACK_KEY。",
+    "A remote gateway that `answerback login` has stored.": "`answerback login` 保存的远程网关。",
     # stats
     "Show call statistics for a range of days: outcomes, durations, billed minutes, failures.": "显示若干天的通话统计：结果、时长、计费分钟数、失败原因。",
     "The range of days; 7d by default.": "统计的时段，默认 7d。",

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, TypeVar
 
 import msgspec
@@ -10,7 +10,17 @@ from sqlalchemy import BigInteger, ColumnElement, Table, and_, cast, func, or_, 
 from sqlalchemy.engine import Connection
 
 from answerback.domain.models import Call, CallbackKind, Outcome, Page
-from answerback.domain.statistics import HOUR, Counts, DurationStats, Fees, IngestCounts, Statistics
+from answerback.domain.statistics import (
+    HOUR,
+    Counts,
+    DurationStats,
+    Fees,
+    IngestCounts,
+    RangeName,
+    Statistics,
+    named_range,
+)
+from answerback.errors import InvalidRange
 from answerback.ledger.read.calls import find_page_of_calls
 from answerback.ledger.tables import calls, hourly_ingest, rollup_breakdowns, rollups
 from answerback.ledger.types import to_us
@@ -19,6 +29,8 @@ from answerback.ledger.write.rollups import DAY_HOURS, INGEST_COLUMNS, MEASURES
 K = TypeVar("K")
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
+_MAX_RANGE = timedelta(days=3 * 366)
+_FIRST_YEAR, _LAST_YEAR = 1971, 9998
 _counts = msgspec.json.Decoder(dict[str, int]).decode
 
 Tallies = dict[Outcome, Counter[str]]
@@ -38,6 +50,45 @@ class HourRange(msgspec.Struct, frozen=True, kw_only=True):
         """The same in hours since 1970, the second one excluded."""
         first = (self.since - _EPOCH) // HOUR
         return first, max(first, -((_EPOCH - self.until) // HOUR))
+
+
+def select_hours(
+    name: RangeName | None,
+    since: datetime | None,
+    until: datetime | None,
+    zone: tzinfo,
+    *,
+    channel: str | None,
+    kind: CallbackKind | None,
+) -> HourRange:
+    """The hours of a range that is named, of the last week by default, or of its ends, which are in `zone` if they name none.
+
+    Raises InvalidRange.
+    """
+    now = datetime.now(UTC)
+    if name is not None and (since, until) != (None, None):
+        raise InvalidRange("range", "give either range, or since and until")
+    if since is None and until is not None:
+        raise InvalidRange("since", "is required with until")
+    if since is None:
+        first, last = named_range(name or RangeName.WEEK, now, zone)
+    else:
+        first, last = _in_zone(since, zone), now if until is None else _in_zone(until, zone)
+    try:
+        first, last = first.astimezone(UTC), last.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidRange("since", "is outside of the years 1 to 9999 in UTC") from error
+    if not first < last:
+        raise InvalidRange("until", "is not after since")
+    if last - first > _MAX_RANGE:
+        raise InvalidRange("since", f"the longest range is {_MAX_RANGE.days} days")
+    if not _FIRST_YEAR <= first.year <= last.year <= _LAST_YEAR:
+        raise InvalidRange("since", f"statistics are of the years {_FIRST_YEAR} to {_LAST_YEAR}")
+    return HourRange(since=first, until=last, channel=channel, kind=kind)
+
+
+def _in_zone(moment: datetime, zone: tzinfo) -> datetime:
+    return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment
 
 
 def find_statistics(connection: Connection, hour_range: HourRange) -> Statistics:

@@ -1,0 +1,282 @@
+"""Which gateway a command is for: what is on this machine, or a remote one; and how it is opened."""
+
+import inspect
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from copy import copy
+from functools import cached_property, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, get_args
+
+import msgspec
+import typer
+
+from answerback.cli.language import tr, tr_message
+from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
+from answerback.cli.output import err
+from answerback.cli.profiles import DEFAULT_PROFILE, Profile, load_profile, profile_path
+from answerback.errors import ConfigError, describe_os_error
+
+if TYPE_CHECKING:
+    import ssl
+
+    from answerback.cli.local import LocalGateway
+    from answerback.client import Client
+    from answerback.config import Settings
+
+P = ParamSpec("P")
+
+_NOT_FOUND, _NOT_ALLOWED = 404, 405
+_NO_ROUTE = ("there is nothing at this address", "the gateway answered", "Not Found")
+"""How a 404 begins that is about the address: the gateway's, a server's without a problem, and FastAPI's own."""
+_UNTRUSTED = "certificate is not trusted"
+_URL, _KEY, _PROFILE, _CA_FILE = "ANSWERBACK_URL", "ANSWERBACK_KEY", "ANSWERBACK_PROFILE", "ANSWERBACK_CA_FILE"
+_PLACES = ("answerback.toml", "answerback-data")
+_PLACE_SETTINGS = ("ANSWERBACK_SERVER__DATA_DIR", "ANSWERBACK_LEDGER__URL", "ANSWERBACK_LEDGER__URL_FILE")
+"""What says that there is something on this machine. To load the settings, to know it, takes longer than a request."""
+
+Url = Annotated[str | None, typer.Option("--url", help="The URL of a remote gateway.")]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--key-file",
+        help="File with the API key for --url, or for the gateway on this machine; by default ANSWERBACK_KEY.",
+    ),
+]
+ProfileName = Annotated[
+    str | None, typer.Option("--profile", help="A remote gateway that `answerback login` has stored.")
+]
+
+
+class Remote(msgspec.Struct, frozen=True, kw_only=True):
+    """A remote gateway: `name` is what chose it and `key_name` where its key is from, for errors."""
+
+    name: str
+    key_name: str
+    profile: Profile
+
+
+class Target:
+    """The gateway that a command is for, by its options, by the environment, or by what there is."""
+
+    def __init__(self, options: Mapping[str, Any], *, is_quiet: bool) -> None:
+        self._options = options
+        self._is_quiet = is_quiet
+
+    @cached_property
+    def remote(self) -> Remote | None:
+        """The remote gateway; None: what is on this machine. Raises ConfigError where two are named."""
+        given = [name for name, value in self._options.items() if value is not None and name != "key_file"]
+        here = [name for name in given if name in ("data_dir", "database_url", "config")]
+        there = [name for name in given if name not in here]
+        if len(there) > 1 or (here and there):
+            first, second = map(_option, (*here, *there)[-2:])
+            raise ConfigError(f"{first} and {second} name two gateways: leave one out")
+        if here:
+            return None
+        return self._named() or self._from_environment() or self._left_over()
+
+    def _named(self) -> Remote | None:
+        if url := self._options["url"]:
+            return self._at("--url", url)
+        if name := self._options["profile"]:
+            return self._logged_in(f"--profile {name}", name)
+        return None
+
+    def _from_environment(self) -> Remote | None:
+        url, name = os.environ.get(_URL), os.environ.get(_PROFILE)
+        if url and name:
+            raise ConfigError(f"{_URL} and {_PROFILE} name two gateways: leave one out")
+        if url:
+            return self._at(_URL, url)
+        return self._logged_in(f"{_PROFILE}={name}", name) if name else None
+
+    def _left_over(self) -> Remote | None:
+        """The default profile, where there is nothing on this machine."""
+        is_here = any(map(os.path.exists, _PLACES)) or any(os.environ.get(name) for name in _PLACE_SETTINGS)
+        profile = None if is_here else load_profile(DEFAULT_PROFILE)
+        return None if profile is None else self._of_profile(f"profile {DEFAULT_PROFILE}", profile)
+
+    def _at(self, name: str, url: str) -> Remote:
+        key_name, key = self._read_key()
+        if key is None:
+            raise ConfigError(f"{name}: there is no API key for it: give --key-file or {_KEY}, or log in")
+        ca_file = os.environ.get(_CA_FILE)
+        ca = read_text(_CA_FILE, Path(ca_file)) if ca_file else None
+        return Remote(name=name, key_name=key_name, profile=Profile(url=url, key=key, ca=ca))
+
+    def _logged_in(self, name: str, profile_name: str) -> Remote:
+        profile = load_profile(profile_name)
+        if profile is None:
+            raise ConfigError(
+                f"{name}: nobody has logged in: `answerback login URL --profile {profile_name}` writes {profile_path(profile_name)}"
+            )
+        return self._of_profile(name, profile)
+
+    def _of_profile(self, name: str, profile: Profile) -> Remote:
+        if self._options["key_file"] is not None:
+            raise ConfigError(f"--key-file and {name} name two keys: leave one out")
+        return Remote(name=name, key_name=name, profile=profile)
+
+    def _read_key(self) -> tuple[str, str | None]:
+        """The key that is given, and where it is from."""
+        if (file := self._options["key_file"]) is not None:
+            return "--key-file", read_text("--key-file", file)
+        return _KEY, os.environ.get(_KEY) or None
+
+    @cached_property
+    def settings(self) -> "Settings":
+        """Those of the gateway on this machine. Raises ConfigError."""
+        given = {name: self._options[name] for name in ("data_dir", "database_url")}
+        return load_cli_settings(self._options["config"], **given)
+
+    @contextmanager
+    def open(self, *, full_numbers: bool = False) -> "Iterator[Client | LocalGateway]":
+        """The gateway, for a command that also works on the ledger of this machine while no gateway runs. Raises AnswerbackError."""
+        if self.remote is not None:
+            with self.client(full_numbers=full_numbers) as client:
+                yield client
+            return
+        if self._options["key_file"] is not None:
+            raise ConfigError("--key-file: the ledger of this machine is read without a key: name a gateway with --url")
+        from answerback.cli.local import open_local
+
+        with open_local(self.settings, full_numbers=full_numbers) as gateway:
+            yield gateway
+
+    @contextmanager
+    def client(self, *, full_numbers: bool | None = None) -> "Iterator[Client]":
+        """A client of the gateway, which has to run. Numbers come as the key may see them, or masked, or in full. Raises AnswerbackError."""
+        masked = full_numbers is False
+        opening = (
+            self._client_here(masked=masked) if self.remote is None else self._client_there(self.remote, masked=masked)
+        )
+        with opening as client:
+            if full_numbers and not (key := client.me()).full_numbers:
+                raise ConfigError(f"--unmask: the key {key.name} may not see numbers in full")
+            yield client
+
+    @contextmanager
+    def _client_there(self, remote: Remote, *, masked: bool) -> "Iterator[Client]":
+        if err.is_terminal and not self._is_quiet:
+            said = tr("gateway: {url} ({name})", url=remote.profile.url, name=tr_message(remote.name))
+            err.print(said, style="dim", soft_wrap=True, markup=False)
+        with connect(remote, masked=masked) as client:
+            yield client
+            if client.recorder_lag_s:
+                said = tr("not in the ledger yet: what came in the last {lag_s:,.0f} s", lag_s=client.recorder_lag_s)
+                err.print(said, soft_wrap=True)
+
+    @contextmanager
+    def _client_here(self, *, masked: bool) -> "Iterator[Client]":
+        """A client of the gateway that runs on the data directory; the key is its admin key, if no other is given."""
+        from answerback.auth.api_keys import FILE_NAME as KEY_NAME
+        from answerback.client import Client, ConnectionFailed
+        from answerback.service.urls import URL_NAME
+
+        directory = self.settings.server.data_dir
+        url = _read_line(directory / URL_NAME, "no gateway is running here: start it with `answerback serve`")
+        _, key = self._read_key()
+        key = key or _read_line(directory / KEY_NAME, "there is no API key here: name its file with --key-file")
+        with Client(url, key, masked=masked) as client:
+            try:
+                yield client
+            except ConnectionFailed as error:
+                raise ConfigError(f"{error}; start it, or name another with --url") from error
+
+
+@contextmanager
+def connect(remote: Remote, *, masked: bool = False) -> "Iterator[Client]":
+    """A client of a remote gateway; what goes wrong is said of the option, the variable or the profile at fault. Raises AnswerbackError."""
+    from answerback.client import ApiError, Client, ConnectionFailed, Forbidden, Unauthorized, UnexpectedResponse
+
+    name, url, ca = remote.name, remote.profile.url, remote.profile.ca
+    try:
+        with Client(url, remote.profile.key, tls=None if ca is None else trust(name, ca), masked=masked) as client:
+            yield client
+    except Unauthorized as error:
+        raise ConfigError(
+            f"{remote.key_name}: {url} does not know this key; `answerback login` stores another"
+        ) from error
+    except ConnectionFailed as error:
+        if _UNTRUSTED in error.detail:
+            raise ConfigError(
+                f"{name}: {error}; that of a private authority is named with `answerback login --ca-file`, or with {_CA_FILE}"
+            ) from error
+        raise ConfigError(f"{name}: {error}") from error
+    except (Forbidden, UnexpectedResponse) as error:
+        raise ConfigError(f"{name}: {error}") from error
+    except ApiError as error:
+        if error.status == _NOT_ALLOWED or (error.status == _NOT_FOUND and error.detail.startswith(_NO_ROUTE)):
+            raise ConfigError(
+                f"{name}: {url} does not offer this: it is no gateway, or one of another version"
+            ) from error
+        raise
+
+
+def trust(name: str, ca: str) -> "ssl.SSLContext":
+    """Trust the authority of these certificates alone. Raises ConfigError."""
+    import ssl
+
+    try:
+        return ssl.create_default_context(cadata=ca or "-")
+    except ssl.SSLError as error:
+        raise ConfigError(f"{name}: expected the certificates of an authority in PEM") from error
+
+
+def read_text(name: str, path: Path) -> str:
+    """What is in a file that an option or a variable names. Raises ConfigError."""
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except UnicodeDecodeError:  # which would show what it read
+        raise ConfigError(f"{name}: {path}: is no text in ASCII") from None
+    except OSError as error:
+        raise ConfigError(f"{name}: {path}: {describe_os_error(error)}") from error
+
+
+def _read_line(path: Path, otherwise: str) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise ConfigError(f"{path}: {otherwise}") from error
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _grouped(option: Any) -> Any:
+    """An option, in a panel of the help that these share."""
+    kind, info = get_args(option)
+    info = copy(info)
+    info.rich_help_panel = "Which gateway"
+    return Annotated[kind, info]
+
+
+_PARAMETERS = {
+    "url": _grouped(Url),
+    "key_file": _grouped(KeyFile),
+    "profile": _grouped(ProfileName),
+    "data_dir": _grouped(DataDir),
+    "database_url": _grouped(DatabaseUrl),
+    "config": _grouped(Config),
+}
+
+
+def for_gateway(command: Callable[Concatenate[Target, P], None]) -> Callable[..., None]:
+    """`command`, with options that name the gateway in place of its first parameter."""
+    parameters = list(inspect.signature(command).parameters.values())[1:]
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in _PARAMETERS.items()
+    ]
+
+    @wraps(command)
+    def run(*arguments: Any, **named: Any) -> None:
+        given = {name: named.pop(name) for name in _PARAMETERS}
+        command(Target(given, is_quiet=named.get("as_json", False)), *arguments, **named)
+
+    run.__signature__ = inspect.Signature([*parameters, *options])  # type: ignore[attr-defined]  # what Typer reads
+    run.__annotations__ = {one.name: one.annotation for one in [*parameters, *options]}
+    return run
