@@ -7,11 +7,14 @@ import threading
 from collections.abc import Generator
 
 import pytest
+from forking import WriterProcess
 from hypothesis import HealthCheck, settings
 from layers import pytest_terminal_summary
 from postgresql import postgresql_server, postgresql_url
 from skips import pytest_make_collect_report, pytest_runtest_makereport
 from small_disk import small_disk, small_disks
+
+from answerback.ledger.writer import spawning
 
 __all__ = [
     "postgresql_server",
@@ -36,6 +39,9 @@ settings.register_profile(
     "soak", settings.get_profile("test"), max_examples=1000, stateful_step_count=100, derandomize=False, print_blob=True
 )
 settings.load_profile("test")  # `--hypothesis-profile soak` comes after it
+
+
+vars(spawning)["subprocess"] = WriterProcess
 
 
 @pytest.hookimpl(wrapper=True)

@@ -29,13 +29,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any, NamedTuple, NoReturn, Self
+from typing import IO, Any, ClassVar, NamedTuple, NoReturn, Self
 
 COMMAND = Path(sys.executable).with_name("answerback")
 RECEIVER = Path(__file__).with_name("receivers") / "receiver.py"
 PEER = Path(__file__).with_name("relay") / "cluster_harness.py"
 EXPORT = "answerback.exports.worker"
 ERASURE = "answerback.erasures.worker"
+WRITER = "answerback.ledger.writer.process"
 EXPORTER = "exports-"
 """How a forked process of an export is called, before the id of its gateway."""
 OURS = "ANSWERBACK_"
@@ -55,6 +56,7 @@ _PRELOADED = (
     "answerback.relay.http_client",
     EXPORT,
     ERASURE,
+    WRITER,
     "answerback.alerts",
     "answerback.emulator.serving",
     "uvicorn.lifespan.off",
@@ -73,7 +75,7 @@ def _foreign(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in environment.items()
-        if not name.startswith(OURS) and name not in own and not name.lower().endswith("_proxy")
+        if not name.startswith((OURS, "OTEL_")) and name not in own and not name.lower().endswith("_proxy")
     }
 
 
@@ -182,6 +184,24 @@ def launch(
         return _server.start(order, [nothing.fileno(), stdout.fileno(), stderr.fileno()])
 
 
+class WriterProcess:
+    """For `answerback.ledger.writer.spawning` in the tests' own process, in place of `subprocess`: its writers are forked."""
+
+    DEVNULL = subprocess.DEVNULL
+    TimeoutExpired = subprocess.TimeoutExpired
+    pids: ClassVar[set[int]] = set()
+    """Of all that were started."""
+
+    @classmethod
+    def Popen(cls, _command: list[str], *, pass_fds: Sequence[int], **_: Any) -> Forked:  # noqa: N802  # subprocess's name
+        """The writer that serves the socket."""
+        order = {"command": [WRITER], "cwd": "/", "environment": dict(os.environ), "executed": False}
+        with open(os.devnull, "rb") as nothing:  # noqa: PTH123  # as subprocess does
+            forked = _server.start(order, [nothing.fileno(), 1, 2, *pass_fds])
+        cls.pids.add(forked.pid)
+        return forked
+
+
 def _read(source: socket.socket) -> bytes:
     """A message of the fork server: a number, and a line's end."""
     said = b""
@@ -238,7 +258,7 @@ class _Forks:
     @staticmethod
     def _read(orderer: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
         """An order and its files; None at the end."""
-        head, files, _, _ = socket.recv_fds(orderer, _LENGTH_BYTES, 4)
+        head, files, _, _ = socket.recv_fds(orderer, _LENGTH_BYTES, 5)
         return (json.loads(_receive(orderer, int.from_bytes(head, "big"))), files) if head else None
 
     def _fork(self, order: dict[str, Any], files: list[int]) -> _Child | None:
@@ -248,8 +268,9 @@ class _Forks:
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             for number, file in enumerate(files[:3]):
                 os.dup2(file, number)
-            for file in [*files, *self._living]:
+            for file in [*files[:3], files[-1], *self._living]:
                 os.close(file)
+            order["command"] += map(str, files[3:-1])
             for other in [ours, *self._orderers.values(), *(status for _, status in self._living.values())]:
                 other.close()
             return _Child(order, theirs)
@@ -315,6 +336,9 @@ def main() -> None:
     sys.argv = order["command"]
     if sys.argv[0] == str(RECEIVER):
         _leave(importlib.import_module("receivers.receiver").main)
+    if sys.argv[0] == WRITER:
+        os.setsid()
+        _leave(importlib.import_module(WRITER).main)
     if (worker := sys.argv[0]) in (EXPORT, ERASURE):
         own.close()
         os.setsid()

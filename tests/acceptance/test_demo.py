@@ -207,6 +207,7 @@ def test_a_child_that_is_killed_leaves_nothing_either(tmp_path: Path) -> None:
         assert not one.directory.exists()
 
 
+@pytest.mark.soak
 def test_a_stop_before_it_listens_leaves_nothing(tmp_path: Path) -> None:
     """As soon as there is a directory, there is somebody to remove it."""
     process = subprocess.Popen(

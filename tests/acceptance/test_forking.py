@@ -30,7 +30,7 @@ signal.pause()
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGTERM, marks=pytest.mark.soak), signal.SIGKILL])
 def test_what_the_tests_started_does_not_outlive_them(tmp_path: Path, how: signal.Signals) -> None:
     """However their process ends, and whether it had the program forked, executed by what was forked, or executed at once."""
     command, path = [sys.executable, "-c", STARTS], {"PYTHONPATH": str(TESTS)}

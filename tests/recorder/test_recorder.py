@@ -17,6 +17,7 @@ from contract.test_statistics import EVER, everything, recount, said
 from recorder.world import InlineClient, append, opened, recorded, recording
 from relay.harness import writer_pids
 from relay.waiting import in_loop, until
+from sqlalchemy import select
 from structlog.testing import capture_logs
 
 from answerback.domain.calls import fold
@@ -24,14 +25,19 @@ from answerback.errors import PositionConflict
 from answerback.inbox import FILE_NAME
 from answerback.ledger import DeliveryJob, Disposition, Ledger, LedgerConfig
 from answerback.ledger.commands import Command, LogPositions, ProbeWrite, RecordLog
+from answerback.ledger.tables import call_key, callbacks, calls
 from answerback.ledger.writer.client import WriterClient
 
 T = TypeVar("T")
 
 
 def counts(ledger: Ledger, callids: list[str]) -> set[int]:
-    """How often the callback of each call has come: all of them once is {0}."""
-    return {entry.duplicates for callid in callids for entry in ledger.callbacks(callid).items}
+    """How often the callbacks of these calls came again: all of them once is {0}."""
+    repeats = select(calls.c.call_key, callbacks.c.duplicates).join(callbacks, callbacks.c.call_id == calls.c.id)
+    found = ledger.read(lambda connection: [tuple(row) for row in connection.execute(repeats)])
+    wanted = {call_key(callid) for callid in callids}
+    assert wanted <= {key for key, _ in found}
+    return {duplicates for key, duplicates in found if key in wanted}
 
 
 @in_loop

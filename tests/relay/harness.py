@@ -14,6 +14,7 @@ from builders import ADMIN, key_press, status, wire
 from contract.backends import BACKENDS
 from contract.databases import ledger_database
 from contract.delivery_helpers import AttemptRow, DeliveryRow, tried, undelivered
+from forking import WriterProcess
 from relay.factories import retry_policy
 from relay.recording import record
 from relay.thread_writer import Desk
@@ -52,15 +53,8 @@ def pressed(callid: str, key: str) -> bytes:
 
 
 def writer_pids() -> set[int]:
-    """The writers that this process has started."""
-    found = set()
-    for child in psutil.Process().children():
-        try:
-            if "answerback.ledger.writer.process" in child.cmdline():
-                found.add(child.pid)
-        except psutil.NoSuchProcess:
-            continue
-    return found
+    """The writers that this process has started, and that run."""
+    return {pid for pid in WriterProcess.pids if psutil.pid_exists(pid)}
 
 
 class RelayHarness:

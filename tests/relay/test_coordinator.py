@@ -276,7 +276,7 @@ async def test_nothing_is_lost_when_the_writer_is_killed_again_and_again(tmp_pat
         assert all(keys == sorted(keys) for keys in took.values())
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.soak)])
 @in_loop
 async def test_the_endpoints_of_a_lost_process_are_taken_over(tmp_path: Path, how: signal.Signals) -> None:
     """Killed or stopped: after the lease, in order for each call, and not by two at once.
