@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import sqlite3
 import time
 from contextlib import closing, suppress
@@ -152,9 +153,38 @@ def test_one_that_nobody_can_read_any_more_fails(tmp_path: Path) -> None:
         asked = gateway.client.post("/v1/erasures", json={"number": NUMBER}, headers=headers).json()
         await_done(gateway, asked["id"])
         receipt = gateway.get(f"/v1/erasures/{unreadable}").json()
-        assert (receipt["state"], receipt["erased"]) == ("failed", {})
+        assert (receipt["state"], receipt["erased"], "ask again" in receipt["failure"]) == ("failed", {}, True)
         assert gateway.stderr.count("erasure_unreadable") == 1
         assert gateway.rows("SELECT count(*) FROM erasures WHERE sealed_number IS NOT NULL") == [(0,)]
+
+
+def test_one_that_fails_says_why_and_goes_on(tmp_path: Path) -> None:
+    """In the receipt, the status and the metrics, and at the end of the command, which does not wait for ever; then it is done."""
+    executed = {"PYTHONUTF8": "1"}  # the interpreter prints the worker's last words, which a forked one has not
+    with Gateway(tmp_path / "data", settings=executed) as gateway:
+        fill(gateway, NUMBER, "one")
+        gateway.await_recorded()
+        with closing(sqlite3.connect(gateway.ledger)) as meddler:
+            meddler.execute("CREATE TRIGGER no BEFORE UPDATE ON calls BEGIN SELECT raise(ABORT, 'disk trouble'); END")
+            meddler.commit()
+            here = ("--data-dir", gateway.data_dir)
+            failed = run("--lang", "zh", "erase", "--number", NUMBER, "--yes", *here, cwd=tmp_path)
+            assert (failed.returncode, "抹除 1 尚未完成：" in failed.stderr) == (1, True), failed
+            assert "disk trouble" in failed.stderr
+            receipt = gateway.get("/v1/erasures/1").json()
+            assert (receipt["state"], receipt["tries"], "disk trouble" in receipt["failure"]) == ("erasing", 1, True)
+            assert gateway.get("/v1/status").json()["erasures"] == [receipt]
+            shown = run("status", *here, cwd=tmp_path).stdout
+            assert re.search(r"erasure 1: asked for at \S+ \S+, 1 tries: .*disk trouble", shown), shown
+            assert re.search(r"^answerback_erasure_oldest_age_seconds [1-9]", gateway.metrics(), re.MULTILINE)
+            meddler.execute("DROP TRIGGER no")
+            meddler.commit()
+        gateway.kill()
+        gateway.start()  # rather than wait for a minute
+        done = await_done(gateway, 1)
+        assert (done["tries"], done["failure"]) == (2, None)
+        assert gateway.get("/v1/status").json()["erasures"] == []
+        assert holders(gateway.data_dir) == {}
 
 
 def refuse_at_a_terminal(*arguments: str) -> str:

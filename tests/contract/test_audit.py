@@ -137,6 +137,7 @@ OURS = {
     *(
         "Record",
         "PruneConsumed",
+        "ReportErasure",
         "Prune",
         "RecordLog",
         "LogPositions",

@@ -74,6 +74,7 @@ from answerback.ledger.commands import (
     ReplayCalls,
     ReplayDead,
     ReplayDelivery,
+    ReportErasure,
     RequestErasure,
     RequeueQuarantined,
     RequeueResult,
@@ -151,6 +152,8 @@ REQUESTS: list[Command[Any]] = [
         insists=True,
     ),
     RequestErasure(ADMIN, b"\x00\xff"),
+    ReportErasure(2**53, 0, None),
+    ReportErasure(2**53, 3, "disk full"),
     ProbeWrite(),
     SetQuarantineBounds(1 << 20, 60),
     RecordAttempts([], []),
@@ -244,6 +247,7 @@ ANSWERS: list[tuple[type[Command[Any]], object]] = [
     (PruneConsumed, 7),
     (Prune, PruneResult({}, None)),
     (Prune, PruneResult({"calls": 2, "callbacks": 2**53}, PrunePosition("quarantine", (1, 2**62)))),
+    (ReportErasure, None),
     (
         RequestErasure,
         Erasure(
@@ -251,6 +255,8 @@ ANSWERS: list[tuple[type[Command[Any]], object]] = [
             requested_at=NOON,
             state=ErasureState.ERASING,
             erased={"calls": 1},
+            tries=2,
+            failure="disk full",
             finished_at=None,
             sealed_number=b"\xff",
         ),

@@ -110,6 +110,7 @@ def _ledger() -> Iterator[Panel]:
         increase("callbacks_set_aside", _WINDOW, by="instance"),
         "{{instance}}",
     )
+    yield _lines("Age of the oldest erasure that is not done", highest("erasure_oldest_age_seconds"), "age", unit="s")
     yield _lines("Deleted for their age", rate("pruned_rows", _WINDOW, by="table"), "{{table}}")
 
 

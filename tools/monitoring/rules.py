@@ -32,6 +32,7 @@ def alert_rules() -> Iterator[AlertRule]:
     yield from _intake()
     yield from _recorder()
     yield from _quarantine()
+    yield from _erasures()
     yield from _stream()
     yield from _relay()
 
@@ -151,6 +152,17 @@ def _recorder() -> Iterator[AlertRule]:
         WARNING,
         "{{ $value | humanize }} refused bodies were answered and not kept within 15 minutes",
         "Too many arrive. If a callback is among them, it is lost.",
+    )
+
+
+def _erasures() -> Iterator[AlertRule]:
+    yield AlertRule(
+        "AnswerbackErasureLate",
+        f"{highest('erasure_oldest_age_seconds')} > 3600",
+        "5m",
+        WARNING,
+        "an erasure has not been done for {{ $value | humanizeDuration }}",
+        "Somebody's number is still stored. answerback status says what keeps it from being erased.",
     )
 
 

@@ -12,6 +12,7 @@ from answerback.domain.endpoints import DeliveryBacklog, Endpoint
 from answerback.domain.models import AlertState
 from answerback.errors import LedgerUnavailable
 from answerback.ledger import Ledger
+from answerback.ledger.write.erasures import Erasure, find_unfinished
 
 _MIN_PAUSE_S = 1.0
 _MAX_PAUSE_S = 60.0
@@ -27,6 +28,8 @@ class LedgerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     quarantine: tuple[int, int] = (0, 0)
     """Quarantined bodies: their number and their bytes."""
     alerts: Sequence[AlertState] = ()
+    erasures: Sequence[Erasure] = ()
+    """Those that are not done, oldest first."""
 
 
 class LedgerGauges:
@@ -57,4 +60,5 @@ class LedgerGauges:
             backlog=self._ledger.backlog(),
             quarantine=self._ledger.quarantine_size(),
             alerts=self._alerts.states(),
+            erasures=self._ledger.read(find_unfinished),
         )

@@ -161,6 +161,11 @@ def _ledger(numbers: LedgerGauges, relay: Relay, pruned: Mapping[str, int]) -> I
         (([table], rows) for table, rows in sorted({**_NONE_PRUNED, **pruned}.items())),
     )
     yield Gauge(
+        "answerback_erasure_oldest_age_seconds",
+        "Age of the oldest erasure that is not done; 0: there is none.",
+        time.time() - latest.erasures[0].requested_at.timestamp() if latest.erasures else 0.0,
+    )
+    yield Gauge(
         "answerback_ledger_numbers_age_seconds",
         "How long ago what is counted in the ledger was counted.",
         time.time() - latest.at_s,

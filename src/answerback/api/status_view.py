@@ -13,6 +13,7 @@ from answerback.ledger.admin.leases import lease_name
 from answerback.ledger.read.cluster_status import ClusterStatus
 from answerback.ledger.types import from_us
 from answerback.schemas.cluster import EndpointAssignmentView, InboxView, InstanceView, StatusView
+from answerback.schemas.erasures import ErasureView
 
 _US = 1_000_000
 _REPORTED = ("url", "pending", "failure", "recorder_failure", "waiting", "set_aside", "retention", "stream")
@@ -30,6 +31,7 @@ def build_status_view(status: ClusterStatus, inbox: InboxView | None) -> StatusV
         inbox=inbox,
         secrets_differ=len({seen.secret for seen in status.instances} - {None}) > 1,
         endpoints=[_assignment_view(one, status.backlog[one.id], holders.get(one.id), now) for one in status.endpoints],
+        erasures=[*map(ErasureView.read_from, status.erasures)],
     )
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from answerback.cli.language import tr, tr_all
-from answerback.cli.output import AsJson, err, out, print_json, print_table
+from answerback.cli.language import tr, tr_all, tr_message
+from answerback.cli.output import AsJson, err, fail, out, print_json, print_table
 from answerback.cli.progress import ProgressBars
 from answerback.cli.target import Target, for_gateway
 from answerback.domain.number_finder import NumberFinder
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from answerback.config import Settings
 
 _POLL_S = 0.2
+_BEGIN_S = 90.0
+"""After a minute the gateway says what an erasure waits for."""
 
 
 @for_gateway
@@ -97,11 +100,16 @@ def _erase_there(client: "Client", number: str) -> ErasureView:
     err.print(
         tr("receipt {id}: the gateway goes on with it, even if this command is stopped", id=done.id), soft_wrap=True
     )
+    began_s = time.monotonic()
     with _progress() as progress:
         task = progress.add_task(tr("erasing"), total=None)
         while done.state in ("erasing", "compacting"):
             time.sleep(_POLL_S)
             done = client.erasures.get(done.id)
+            if done.failure is not None:
+                break
+            if not done.tries and time.monotonic() - began_s > _BEGIN_S:
+                fail(tr("erasure {id}: no process has begun with it: start one with the role relay", id=done.id))
             rows = f"{sum(done.erased.values()):,}"
             words = (
                 tr("erasing: {rows} rows so far", rows=rows)
@@ -109,8 +117,19 @@ def _erase_there(client: "Client", number: str) -> ErasureView:
                 else tr("writing the files anew")
             )
             progress.update(task, description=words)
-    if done.state == "failed":
-        raise ConfigError("server.secret: it has changed since the number was written down, erase it again")
+    if done.failure is not None:
+        why = tr_message(done.failure)
+        if done.state == "failed":
+            fail(escape(tr("erasure {id} has failed: {failure}", id=done.id, failure=why)))
+        fail(
+            escape(
+                tr(
+                    "erasure {id} is not done: {failure}; the gateway goes on trying, answerback status says how far it is",
+                    id=done.id,
+                    failure=why,
+                )
+            )
+        )
     return done
 
 

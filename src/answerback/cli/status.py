@@ -31,6 +31,7 @@ def status(target: Target, as_json: AsJson = False) -> None:
         out.print(f"\n{_describe_inbox(view.inbox)}", soft_wrap=True)
     _print_stream(view)
     _print_retention(view)
+    _print_erasures(view)
     out.print()
     hosts = {one.id: f"{one.host}:{one.pid}" for one in view.instances}
     print_table(_endpoint_columns(), [_endpoint_row(one, hosts) for one in view.endpoints], tr("no endpoints"))
@@ -93,6 +94,13 @@ def _print_retention(view: StatusView) -> None:
             gone = ", ".join(f"{rows:,} {tr_message(table)}" for table, rows in one.retention.deleted.items())
             ended = format_time(one.retention.ended_at)
             out.print("\n" + tr("retention: {gone} deleted up to {ended}", gone=gone or tr("nothing"), ended=ended))
+
+
+def _print_erasures(view: StatusView) -> None:
+    for one in view.erasures:
+        asked = format_time(one.requested_at)
+        said = tr("erasure {id}: asked for at {asked}, {tries} tries", id=one.id, asked=asked, tries=one.tries)
+        out.print(f"\n{said}" + (f": [red]{escape(tr_message(one.failure))}[/]" if one.failure else ""), soft_wrap=True)
 
 
 def _print_stream(view: StatusView) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
+from answerback.schemas.erasures import ErasureView
 from answerback.schemas.view import Entries, Items, View
 
 
@@ -87,3 +88,4 @@ class StatusView(View):
     )
     secrets_differ: bool = Field(description="not all processes have the same server.secret: traces and sessions break")
     endpoints: Items[EndpointAssignmentView] = Field(description="by name")
+    erasures: Items[ErasureView] = Field(description="those that are not done yet, oldest first")

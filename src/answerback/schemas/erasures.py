@@ -21,4 +21,6 @@ class ErasureView(View):
         description="rows that held the number, by table; inbox: callbacks in the inbox",
         examples=[{"calls": 2, "callbacks": 3, "deliveries": 3, "inbox": 1}],
     )
+    tries: int = Field(description="how often it was begun: it is tried again a minute after a failure", examples=[1])
+    failure: str | None = Field(description="what keeps it from being done; null: nothing that is known")
     finished_at: datetime | None = Field(description="null: it is not done yet")

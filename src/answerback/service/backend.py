@@ -233,10 +233,11 @@ class Backend:
         self.pruner = self._status.pruner = Pruner(writer, settings.retention.policy())
         erasures = ErasureManager(
             self._ledger,
+            writer,
             lambda: writer.config,
             inbox_config(settings).directory / INBOX_NAME if front.inbox is not None else None,
             self._secret.erasure_key,
-            self._status.recorded_us,
+            self._status.erasable_us,
             is_alone=settings.ledger.url is None and front.stream is None,
         )
         tasks: SingletonTasks = {"erasures": erasures.run_forever, "retention": self.pruner.run_forever}

@@ -43,6 +43,7 @@ class ProcessStatus:
         self._shards: list[dict[str, Any]] = []
         self.recorder: Recorder | None = None
         self.pruner: Pruner | None = None
+        self._started_us = time.time_ns() // 1000
 
     def report(self) -> dict[str, Any]:
         failure = None if self.recorder is None else self.recorder.failure
@@ -67,9 +68,15 @@ class ProcessStatus:
         """Up to when all that this process has answered is recorded; None where nothing waits."""
         if self._front.stream is None:
             return None if self._front.inbox is None else self._front.inbox.waiting().oldest_us
-        oldest_us = min(filter(None, self._front.stream.metrics.oldest_message_us.values()), default=None)
-        is_late = oldest_us is not None and time.time() - oldest_us / 1e6 > _STREAM_LATE_S
-        return oldest_us if is_late else None
+        metrics = self._front.stream.metrics
+        said_us = [metrics.known_us or self._started_us, *metrics.oldest_message_us.values()]
+        known_us = min(us for us in said_us if us is not None)
+        return known_us if time.time() - known_us / 1e6 > _STREAM_LATE_S else None
+
+    def erasable_us(self) -> int | None:
+        """The same for an erasure, which may be older than this process: nothing, as long as the stream has not said a word."""
+        stream = self._front.stream
+        return 0 if stream is not None and stream.metrics.known_us is None else self.recorded_us()
 
     async def poll_stream(self, stream: "Stream") -> None:
         """Ask the stream for its status, for ever; what was known before is reported until it answers again."""

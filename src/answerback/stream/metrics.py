@@ -18,6 +18,8 @@ class StreamMetrics:
         """Messages that this version cannot decode, each time they came; they stay in the stream."""
         self.oldest_message_us: dict[str, int | None] = {}
         """By shard: when the oldest batch that it still holds was stored there, None where it holds none."""
+        self.known_us: int | None = None
+        """When all shards last said so; None: they have not yet."""
         self.pending: dict[str, int] = {}
         """By shard: messages that wait in it, as of its last delivery."""
         self.in_flight_batches = 0

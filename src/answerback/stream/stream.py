@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -118,10 +119,13 @@ class Stream:
         return StreamConsumer(self._connection, self._manager, self.metrics)
 
     async def status(self) -> list[ShardStatus]:
+        asked_us = time.time_ns() // 1000
         shards = await self._manager.status()
         self.metrics.oldest_message_us.update(
             {shard.stream: shard.oldest_us for shard in shards if shard.failure is None}
         )
+        if all(shard.failure is None for shard in shards):
+            self.metrics.known_us = asked_us
         return shards
 
     async def _check(self) -> None:

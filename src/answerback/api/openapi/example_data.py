@@ -158,7 +158,7 @@ ATTEMPTS: list[Record] = [
 ]
 REPLAY: Record = example(ReplayView, scope="dead deliveries", total=120, examined=40, replayed=40, status="running")
 ME: Record = example(CurrentKeyView, role="viewer")
-ERASURE: Record = example(ErasureView, finished_at=_AT)
+ERASURE: Record = example(ErasureView, failure=None, finished_at=_AT)
 API_KEY: Record = example(KeyView, role="viewer")
 NEW_KEY: Record = example(CreatedKeyView, role="viewer")
 ALERT: Record = example(AlertView, firing=True, since=_AT, notified_at=_AT, error=None)

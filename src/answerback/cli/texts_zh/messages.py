@@ -296,6 +296,10 @@ TEXTS: Mapping[str, str] = {
     "erasing: {rows} rows so far": "正在抹除：已处理 {rows} 行",
     "looking through all rows": "正在逐行查找",
     "receipt {id}: the gateway goes on with it, even if this command is stopped": "回执 {id}：由网关执行，中断此命令也会继续",
+    "erasure {id} has failed: {failure}": "抹除 {id} 已失败：{failure}",
+    "erasure {id} is not done: {failure}; the gateway goes on trying, answerback status says how far it is": "抹除 {id} 尚未完成：{failure}；网关会继续重试，进度见 answerback status",
+    "erasure {id}: no process has begun with it: start one with the role relay": "抹除 {id}：没有进程开始执行，请启动一个带 relay 角色的进程",
+    "erasure {id}: asked for at {asked}, {tries} tries": "抹除 {id}：申请于 {asked}，已尝试 {tries} 次",
     "writing the files anew": "正在重写文件",
     "Nothing was deleted: leave out --dry-run to do it.": "没有删除：去掉 --dry-run 才执行。",
 }

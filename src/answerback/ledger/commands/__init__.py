@@ -58,7 +58,7 @@ from answerback.ledger.commands.ingest import (
     SetQuarantineBounds,
     TransactionTrace,
 )
-from answerback.ledger.commands.retention import Prune, RequestErasure
+from answerback.ledger.commands.retention import Prune, ReportErasure, RequestErasure
 
 T = TypeVar("T")
 

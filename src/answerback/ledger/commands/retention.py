@@ -4,7 +4,7 @@ from answerback.domain.retention import Cutoffs
 from answerback.ledger.admin.audit import Actor
 from answerback.ledger.commands.command import Command, now
 from answerback.ledger.ledger import Ledger
-from answerback.ledger.write.erasures import Erasure, request_erasure
+from answerback.ledger.write.erasures import Erasure, report_erasure, request_erasure
 from answerback.ledger.write.retention import MONTHS, PrunePosition, PruneResult, prune_step
 
 
@@ -22,6 +22,17 @@ class Prune(Command[PruneResult], frozen=True):
         return ledger.write(
             lambda c, _: prune_step(c, self.cutoffs, self.position, now()), shared=is_shared, idempotent=True
         )
+
+
+class ReportErasure(Command[None], frozen=True):
+    """Write down how often an erasure was tried, and what keeps it from being done."""
+
+    id: int
+    tries: int
+    failure: str | None
+
+    def run(self, ledger: Ledger) -> None:
+        ledger.write(lambda c, _: report_erasure(c, self.id, self.tries, self.failure), idempotent=True)
 
 
 class RequestErasure(Command[Erasure], frozen=True, array_like=True, tag=True):

@@ -17,7 +17,7 @@ from answerback.errors import SchemaMismatch
 from answerback.ledger.backends.postgresql import schema
 from answerback.ledger.tables import metadata
 
-HEAD = "1_cdc21ea9"
+HEAD = "1_fa9178e7"
 """The schema of this program. Until the first release there is one revision, whose name follows from what it makes."""
 
 OLDER: frozenset[str] = frozenset()

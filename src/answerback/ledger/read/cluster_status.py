@@ -10,6 +10,7 @@ from answerback.ledger.admin.instances import InstanceStatus, find_instances
 from answerback.ledger.admin.leases import Lease, find_leases
 from answerback.ledger.backends.dialect import db_now_us
 from answerback.ledger.read.deliveries import DeliveryBacklogs, backlog_by_endpoint
+from answerback.ledger.write.erasures import Erasure, find_unfinished
 
 
 class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +23,7 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
     leases: list[Lease]
     endpoints: list[Endpoint]
     backlog: DeliveryBacklogs
+    erasures: list[Erasure]
 
 
 def read_cluster_status(connection: Connection) -> ClusterStatus:
@@ -33,4 +35,5 @@ def read_cluster_status(connection: Connection) -> ClusterStatus:
         leases=find_leases(connection),
         endpoints=find_endpoints(connection),
         backlog=backlog_by_endpoint(connection),
+        erasures=find_unfinished(connection),
     )

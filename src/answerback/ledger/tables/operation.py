@@ -127,6 +127,8 @@ erasures = Table(
     Column("state", Text, nullable=False, comment="erasing, compacting, done, failed"),
     Column("sealed_number", LargeBinary, comment="as long as it is needed, encrypted with a key of the server secret"),
     Column("erased", Text, nullable=False, comment="JSON object: table -> rows"),
+    Column("tries", Integer, nullable=False, server_default="0", comment="how often a worker has begun with it"),
+    Column("failure", Text, comment="what keeps it from being done; null: nothing that is known"),
     Column("finished_us", BigInteger),
     comment="the requests to erase one person's number, which stay as receipts without it",
 )

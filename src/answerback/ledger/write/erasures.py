@@ -66,12 +66,17 @@ _UNFINISHED = (ErasureState.ERASING.value, ErasureState.COMPACTING.value)
 
 
 class Erasure(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to erase a number, and its receipt; `erased` counts rows by table."""
+    """A request to erase a number, and its receipt; `erased` counts rows by table.
+
+    `tries` is how often a worker has begun with it, `failure` what keeps it from being done, as far as that is known.
+    """
 
     id: int
     requested_at: datetime
     state: ErasureState
     erased: dict[str, int]
+    tries: int
+    failure: str | None
     finished_at: datetime | None
     sealed_number: bytes | None = None
 
@@ -122,6 +127,12 @@ def find_unfinished(connection: Connection) -> list[Erasure]:
     return list(map(_erasure, connection.execute(found)))
 
 
+def report_erasure(connection: Connection, id_: int, tries: int, failure: str | None) -> None:
+    """Write down how often it was tried, and what keeps it from being done."""
+    mine = update(erasures).where(erasures.c.id == id_, erasures.c.state.in_(_UNFINISHED))
+    connection.execute(mine.values(tries=tries, failure=failure))
+
+
 def forget_number(connection: Connection, id_: int) -> None:
     """Every row is erased: the number is not needed any more."""
     mine = update(erasures).where(erasures.c.id == id_, erasures.c.state == ErasureState.ERASING.value)
@@ -130,17 +141,17 @@ def forget_number(connection: Connection, id_: int) -> None:
 
 def finish_erasure(connection: Connection, id_: int, now: datetime) -> None:
     """Nothing is left of it."""
-    _end(connection, id_, ErasureState.DONE, now)
+    _end(connection, id_, ErasureState.DONE, now, None)
 
 
 def fail_erasure(connection: Connection, id_: int, now: datetime) -> None:
     """Nobody can read any more which number it was."""
-    _end(connection, id_, ErasureState.FAILED, now)
+    _end(connection, id_, ErasureState.FAILED, now, "the server secret has changed since it was asked for: ask again")
 
 
-def _end(connection: Connection, id_: int, state: ErasureState, now: datetime) -> None:
+def _end(connection: Connection, id_: int, state: ErasureState, now: datetime, failure: str | None) -> None:
     mine = update(erasures).where(erasures.c.id == id_, erasures.c.state.in_(_UNFINISHED))
-    connection.execute(mine.values(state=state.value, sealed_number=None, finished_us=to_us(now)))
+    connection.execute(mine.values(state=state.value, sealed_number=None, finished_us=to_us(now), failure=failure))
 
 
 def count_erased(connection: Connection, id_: int, counts: Mapping[str, int]) -> None:
