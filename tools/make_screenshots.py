@@ -24,8 +24,8 @@ def take(browser: Browser, link: str, path: Path, locale: str) -> None:
     page.goto(link)
     page.keyboard.press("Enter")
     expect(page.locator(".system-status")).to_be_visible()
-    page.goto(f"{link.partition('/sign-in')[0]}/settings")
-    while not page.locator("#alerts .state-bad").count():
+    page.goto(f"{link.partition('/sign-in')[0]}/alerts")
+    while not page.locator(".alerts .state-bad").count():
         page.wait_for_timeout(1000)
         page.reload()
     page.goto(f"{link.partition('/sign-in')[0]}?range=30d")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from console_client import signed_in
 from contract.databases import ledger_database
 from gateway import OK, Gateway, failure, prompt, run
 from postgresql import shared_server
@@ -184,13 +185,20 @@ def test_few_answers_begin_and_end_and_do_not_flap(shared: Shared) -> None:
     hears(gateway, "unanswered", "u1", "u2", "u3", channel="few")
     began = people.await_read(1)
     assert began["title"] == "Answerback: low answer rate (few) · 接通率过低"
-    assert began["message"].startswith("40 % of the last 5 calls were answered; the limit is 60 %.\nSince 20")
-    assert "最近 5 通通话的接通率为 40 %，下限为 60 %。" in began["message"]
+    assert began["message"].startswith("40% of the last 5 calls were answered; the limit is 60%.\nSince 20")
+    assert "最近 5 通通话的接通率为 40%，下限为 60%。" in began["message"]
     assert "(Asia/Shanghai)" in began["message"]
     assert began["type"] == "failure"
     await_true(lambda: state(gateway, "few")["notified_at"], lambda: "not told")
     shown = await_state(gateway, "few", firing=True, value=0.4, error=None)
     assert shown["notified_at"] >= shown["since"]
+    with signed_in(gateway, language="zh") as person:
+        overview, rows = person.text(""), person.get("alerts").split("<tr ")[2:]
+    assert "few · 最近 5 通通话的接通率为 40%，下限为 60%" in overview
+    assert sorted(rows, key=lambda row: "state-bad" not in row) == rows
+    row = next(row for row in rows if ">few<" in row)
+    assert 'href="/console/failures"' in row
+    assert "docs/runbook.zh-CN.md#answer_rate" in row
 
     hears(gateway, "answered", "a4", "a5", "a6", channel="few")  # 60 %: no longer under the limit, not clearly over
     await_state(gateway, "few", firing=True, value=0.6)
@@ -397,7 +405,7 @@ def test_everybody_can_be_tried_from_the_command_line(tmp_path: Path, people: Pe
     ]
     (message,) = people.read
     assert message["title"] == "Answerback: a test · 测试"
-    assert message["message"].endswith("https://voice.example.com/console")
+    assert message["message"].endswith("https://voice.example.com/console/alerts")
     down.receiver.restart(behaviour="obeying")
     done = run("alerts", "test", "--config", config, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")

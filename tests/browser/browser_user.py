@@ -177,7 +177,7 @@ class BrowserUser:
     @property
     def notice(self) -> str:
         """What the page says of what was done last."""
-        return self.page.locator(".notice").first.inner_text()
+        return self.page.locator(".notice:is([role=status], [role=alert])").first.inner_text()
 
     @property
     def text(self) -> str:

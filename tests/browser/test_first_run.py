@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 TOKEN = "tok-default-3k5Jq0ZtV2"
 WIDTHS = (360, 1280)
-PAGES = ("/calls", "/live", "/failures", "/fees", "/endpoints", "/deliveries", "/quarantine", "/settings")
+PAGES = ("/calls", "/live", "/failures", "/fees", "/endpoints", "/deliveries", "/quarantine", "/alerts", "/settings")
 
 
 @pytest.fixture

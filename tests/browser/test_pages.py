@@ -29,6 +29,7 @@ PAGES = {
     "quarantine": "/console/quarantine",
     "quarantined": "/console/quarantine/1",
     "live": "/console/live",
+    "alerts": "/console/alerts",
     "settings": "/console/settings",
 }
 CHOICE = 409

@@ -405,8 +405,8 @@ ENDED = Alert(
     since=at(720),
     started_at=NOON,
     value=0.7,
-    en="70 % of the last 100 calls were answered; the limit is 60 %",
-    zh="最近 100 通通话的接通率为 70 %，下限为 60 %",
+    en="70% of the last 100 calls were answered; the limit is 60%",
+    zh="最近 100 通通话的接通率为 70%，下限为 60%",
 )
 BEGAN = Alert(
     rule="few-answers",
@@ -414,8 +414,8 @@ BEGAN = Alert(
     since=NOON,
     firing=True,
     value=0.41,
-    en="41 % of the last 100 calls were answered; the limit is 60 %",
-    zh="最近 100 通通话的接通率为 41 %，下限为 60 %",
+    en="41% of the last 100 calls were answered; the limit is 60%",
+    zh="最近 100 通通话的接通率为 41%，下限为 60%",
 )
 
 
@@ -426,11 +426,11 @@ def test_a_message_says_what_how_much_since_when_and_where() -> None:
     assert message.severity is Severity.FAILURE
     assert message.title == "Answerback: low answer rate (few-answers) · 接通率过低"
     assert message.body == (
-        "41 % of the last 100 calls were answered; the limit is 60 %.\n"
+        "41% of the last 100 calls were answered; the limit is 60%.\n"
         "Since 2026-05-01 20:00:00 (Asia/Shanghai).\n"
         "Rule few-answers, channel alerts.\n"
         "What to do: docs/runbook.md#answer_rate\n\n"
-        "最近 100 通通话的接通率为 41 %，下限为 60 %。\n"
+        "最近 100 通通话的接通率为 41%，下限为 60%。\n"
         "开始于 2026-05-01 20:00:00 (Asia/Shanghai)。\n"
         "规则 few-answers，通道 alerts。\n"
         "处理办法：docs/runbook.zh-CN.md#answer_rate\n\n"
@@ -477,7 +477,7 @@ def test_numbers_are_said_as_people_say_them() -> None:
         "2.1 d",
     ]
     assert format_duration(300).zh == "5 分钟"
-    assert (format_percent(0.415), format_percent(1.0)) == ("41.5 %", "100 %")
+    assert (format_percent(0.415), format_percent(1.0)) == ("41.5%", "100%")
     assert (format_count(1_234, 100_000).en, format_count(100_000, 100_000).en) == ("1,234", "at least 100,000")
 
 

@@ -25,8 +25,8 @@ def format_duration(seconds: float) -> Text:
 
 
 def format_percent(share: float) -> str:
-    """A share of one as `41.5 %`."""
-    return f"{_number(share * 100)} %"
+    """A share of one as `41.5%`."""
+    return f"{_number(share * 100)}%"
 
 
 def format_count(number: int, limit: int) -> Text:

@@ -93,7 +93,7 @@ def _show(info: "StartupInfo", home: "DemoHome", stack: ExitStack, seed: int, *,
             tr("Calls"): tr("open one with a key pressed: its timeline, its callbacks byte by byte, its deliveries"),
             tr("Live"): tr("calls come in as you watch, some of every sort"),
             tr("Endpoints"): tr("crm and duty-roster obey; billing answers 503, is paused, and what it missed waits"),
-            tr("Settings"): tr("the alert billing-is-down fires within half a minute"),
+            tr("Alerts"): tr("the rule billing-is-down fires within half a minute"),
         }
     )
     out.print(

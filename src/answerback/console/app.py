@@ -15,6 +15,7 @@ from answerback.console.context import RequestContext, layout_values
 from answerback.console.dependencies import ConsoleDependencies
 from answerback.console.links import PATH, Links
 from answerback.console.pages import (
+    alerts,
     call,
     calls,
     deliveries,
@@ -66,6 +67,7 @@ def build_console(deps: ConsoleDependencies) -> Starlette:
         replays,
         deliveries,
         quarantine,
+        alerts,
         settings,
         exports,
     )

@@ -37,6 +37,8 @@ class ConsoleDependencies:
     exports: ExportManager
     certificates: tuple[str, ...]
     """The names of those in the config file."""
+    documents: str
+    """The address of the documents, or their place in the repository."""
     callback_urls: Mapping[str, str]
     zone: ZoneInfo
     session_hours: int

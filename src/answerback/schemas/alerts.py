@@ -16,10 +16,10 @@ class AlertView(View):
     since: datetime | None = Field(description="when it last fired or resolved; null: not measured yet")
     value: float | None = Field(description="the value measured last; null: too little data", examples=[0.41])
     en: str = Field(
-        description="the value in words", examples=["41 % of the last 100 calls were answered; the limit is 60 %"]
+        description="the value in words", examples=["41% of the last 100 calls were answered; the limit is 60%"]
     )
     zh: str = Field(
-        description="the value in words, in Chinese", examples=["最近 100 通通话的接通率为 41 %，下限为 60 %"]
+        description="the value in words, in Chinese", examples=["最近 100 通通话的接通率为 41%，下限为 60%"]
     )
     notified_at: datetime | None = Field(description="when a notification was last sent")
     error: str | None = Field(

@@ -106,12 +106,12 @@ def message_context(settings: Settings) -> "MessageContext":
     public_url = settings.server.public_url
     return MessageContext(
         timezone=settings.console.timezone,
-        console_url=f"{public_url.rstrip('/')}/console" if public_url else None,
-        documents=_documents(),
+        console_url=f"{public_url.rstrip('/')}/console/alerts" if public_url else None,
+        documents=documents(),
     )
 
 
-def _documents() -> str:
+def documents() -> str:
     """The address of the documents that the package names; where it names none, their place in the repository."""
     named = (url.partition(", ") for url in metadata("answerback").get_all("Project-URL", ()))
     return next((url for label, _, url in named if label == "Documentation"), "docs")

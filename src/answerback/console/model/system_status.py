@@ -34,7 +34,7 @@ def run_checks(deps: ConsoleDependencies) -> list[StatusCheck]:
         *_check_recorder(deps.recorder),
         *_check_endpoints(ledger.endpoints(), ledger.backlog()),
         StatusCheck("status_quarantine", "warn" if refused.items else "good", kept, "quarantine"),
-        StatusCheck("status_alerts", "bad" if firing else "good", str(firing), "settings#alerts"),
+        StatusCheck("status_alerts", "bad" if firing else "good", str(firing), "alerts"),
     ]
 
 

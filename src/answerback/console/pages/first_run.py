@@ -5,8 +5,8 @@ import shlex
 from starlette.responses import Response
 
 from answerback.console.context import RequestContext
+from answerback.console.model.callback_urls import show_callback_urls
 from answerback.console.pages.live import feed_values
-from answerback.domain.masking import mask_token
 from answerback.domain.models import Role
 from answerback.ledger.read.activity import BEGINNING
 
@@ -19,12 +19,10 @@ def is_first_run(context: RequestContext) -> bool:
 
 
 def show_first_run(context: RequestContext) -> Response:
-    urls = context.deps.callback_urls
-    shown = urls if context.has_role(Role.ADMIN) else {name: mask_token(url) for name, url in urls.items()}
-    url = next(iter(urls.values()))
+    urls = show_callback_urls(context.deps.callback_urls, is_admin=context.has_role(Role.ADMIN))
+    url = next(iter(context.deps.callback_urls.values()))
     values = {
-        "urls": shown,
-        "is_open": any(url == mask_token(url) for url in urls.values()),
-        "command": f"curl -sS -d {shlex.quote(_EXAMPLE)} {shlex.quote(url)}" if url in shown.values() else None,
+        "urls": urls,
+        "command": f"curl -sS -d {shlex.quote(_EXAMPLE)} {shlex.quote(url)}" if urls.in_full else None,
     }
     return context.render("first_run.html", feed_values(context, [], BEGINNING) | values)

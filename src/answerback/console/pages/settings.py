@@ -1,4 +1,4 @@
-"""Settings: the callback URLs to paste, who has a key, what watches, who did what, and how the gateway is set up."""
+"""Settings: the callback URLs to paste, who has a key, who did what, and how the gateway is set up."""
 
 from importlib.metadata import version
 from typing import Any
@@ -9,9 +9,9 @@ from starlette.routing import Route
 from answerback.auth.api_keys import ADMIN, draft_api_key, validate_key_name
 from answerback.console.context import RequestContext
 from answerback.console.dependencies import ConsoleDependencies
+from answerback.console.model.callback_urls import show_callback_urls
 from answerback.console.routing import PageRouter
-from answerback.domain.masking import mask_token
-from answerback.domain.models import AlertState, ApiKey, Page, Role
+from answerback.domain.models import ApiKey, Page, Role
 from answerback.errors import Conflict, InvalidEndpoint
 from answerback.ledger.admin.audit import AuditEvent
 from answerback.ledger.commands import CreateKey, RevokeKey
@@ -62,14 +62,12 @@ def _parse_new_key(context: RequestContext) -> tuple[str, Role]:
 async def _page(context: RequestContext, values: dict[str, Any], status: int = 200) -> Response:
     deps, is_admin = context.deps, context.has_role(Role.ADMIN)
     cursor = context.query.get("cursor")
-    keys, events, alerts = await context.run_in_thread(_read_settings, deps, cursor, is_admin=is_admin)
+    keys, events = await context.run_in_thread(_read_settings, deps, cursor, is_admin=is_admin)
     facts = {
-        "is_open": any(url == mask_token(url) for url in deps.callback_urls.values()),
-        "urls": {name: url if is_admin else mask_token(url) for name, url in deps.callback_urls.items()},
+        "urls": show_callback_urls(deps.callback_urls, is_admin=is_admin),
         "keys": keys,
         "events": events,
         "cursor": cursor,
-        "alerts": alerts,
         "roles": list(Role),
         "admin_name": ADMIN,
         "version": version("answerback"),
@@ -83,8 +81,8 @@ async def _page(context: RequestContext, values: dict[str, Any], status: int = 2
 
 def _read_settings(
     deps: ConsoleDependencies, cursor: str | None, *, is_admin: bool
-) -> tuple[list[ApiKey], Page[AuditEvent], list[AlertState]]:
-    """Keys and audit events for the administrator, alerts for everybody. Raises InvalidCursor."""
+) -> tuple[list[ApiKey], Page[AuditEvent]]:
+    """Keys and audit events, for the administrator. Raises InvalidCursor."""
     if not is_admin:
-        return [], Page([], None), deps.alerts.states()
-    return deps.ledger.keys(), deps.ledger.audit_events(cursor, _PAGE_SIZE), deps.alerts.states()
+        return [], Page([], None)
+    return deps.ledger.keys(), deps.ledger.audit_events(cursor, _PAGE_SIZE)

@@ -37,6 +37,7 @@ def _show_overview(context: RequestContext) -> Response:
         "statistics": statistics,
         "checks": status_checks,
         "tone": worst_tone(status_checks),
+        "firing": [alert for alert in deps.alerts.states() if alert.firing],
         "rate_change": chart_data.rate_change(statistics.total, before),
         "calls_change": chart_data.calls_change(statistics.total, before),
         "trend": chart_data.outcome_trend(times),

@@ -3,10 +3,21 @@
 from collections.abc import Mapping
 from functools import cache
 
-from answerback.console.texts import call, calls, endpoints, first_run, frame, live, quarantine, settings, statistics
+from answerback.console.texts import (
+    alerts,
+    call,
+    calls,
+    endpoints,
+    first_run,
+    frame,
+    live,
+    quarantine,
+    settings,
+    statistics,
+)
 from answerback.i18n import translate_all
 
-PAGES = (frame, first_run, statistics, settings, calls, call, endpoints, quarantine, live)
+PAGES = (frame, first_run, statistics, settings, calls, call, endpoints, quarantine, alerts, live)
 """The modules with the texts; no name is in two of them."""
 
 __all__ = ["PAGES", "texts"]

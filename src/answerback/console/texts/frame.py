@@ -30,6 +30,7 @@ TEXTS: Mapping[str, Text] = {
     "nav_fees": Text("Fees", "计费核对"),
     "nav_endpoints": Text("Endpoints", "端点"),
     "nav_quarantine": Text("Quarantine", "隔离区"),
+    "nav_alerts": Text("Alerts", "告警"),
     "nav_settings": Text("Settings", "设置"),
     # What became of calls, and what told of them.
     "outcome": Text("Outcome", "结果"),

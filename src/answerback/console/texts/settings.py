@@ -18,6 +18,10 @@ TEXTS: Mapping[str, Text] = {
         "A URL without a secret accepts callbacks from anyone who can reach it. Set channels.<name>.token in the config file.",
         "没有密钥的 URL 会接受任何人的回调。请在配置文件中设置 channels.<名称>.token。",
     ),
+    "callback_urls_local": Text(
+        "The cloud cannot reach this host: it is known on this machine or its network alone. Put HTTPS in front and set server.public_url.",
+        "云端无法访问这个主机，它只在本机或内网有效。请在前面配置 HTTPS 反向代理，并设置 server.public_url。",
+    ),
     "callback_urls_hidden": Text("Only administrators see the secret segment.", "仅管理员可查看密钥部分。"),
     # Keys.
     "keys_title": Text("API keys", "API 密钥"),
@@ -44,22 +48,6 @@ TEXTS: Mapping[str, Text] = {
     "key_of_file": Text("in the file admin-key", "保存在 admin-key 文件中"),
     "done_key_revoked": Text("Key revoked.", "密钥已吊销。"),
     "key_not_made": Text("The key was not created", "密钥未创建"),
-    # Alerts.
-    "alerts_title": Text("Alerts", "告警"),
-    "alerts_hint": Text("The rules of the config file and their state.", "配置文件中的规则及其当前状态。"),
-    "alerts_none": Text("No alert rules", "尚未配置规则"),
-    "alerts_none_hint": Text(
-        "Add [alerts.rules.<name>] to the config file to be notified of failing endpoints, low answer rates and more.",
-        "在配置文件中添加 [alerts.rules.<名称>]，即可在投递失败、接通率过低等情况下收到通知。",
-    ),
-    "alert_rule": Text("Rule", "规则"),
-    "alert_state": Text("State", "状态"),
-    "alert_firing": Text("Firing", "告警中"),
-    "alert_quiet": Text("OK", "正常"),
-    "alert_unknown": Text("Not measured yet", "尚未测量"),
-    "alert_measured": Text("Measured", "测量结果"),
-    "alert_since": Text("Since", "开始时间"),
-    "alert_notified": Text("Last notified", "最近通知"),
     # The audit log.
     "audit_title": Text("Audit log", "审计日志"),
     "audit_hint": Text(
