@@ -40,9 +40,9 @@ REQUEST = (
 Command = Callable[[Path], list[str]]
 
 
-def script(name: str, *, has_data: bool = True) -> Command:
+def script(name: str, *options: str, has_data: bool = True) -> Command:
     """One of bench/servers."""
-    command = [sys.executable, str(HERE / f"servers/{name}.py"), "--port", str(PORT)]
+    command = [sys.executable, str(HERE / f"servers/{name}.py"), *options, "--port", str(PORT)]
     return lambda data: [*command, "--data-dir", str(data)] if has_data else command
 
 
@@ -57,7 +57,9 @@ SERVERS: dict[str, Command] = {
         "--data-dir",
         str(data),
     ],
-    "receiver": script("receiver"),
+    "receiver, FastAPI": script("receiver", "--framework", "fastapi"),
+    "receiver, Flask": script("receiver", "--framework", "flask"),
+    "receiver, Django": script("receiver", "--framework", "django"),
     "handwritten": script("handwritten"),
 }
 
@@ -150,13 +152,14 @@ def _cpu_s(used: resource.struct_rusage) -> float:
 def measure(
     server: str, process: psutil.Process, first_s: float, connections: int, seconds: int, delay_ms: int
 ) -> Figures:
-    """Load the running server. Memory is that of its whole process tree at the end, CPU that of each process."""
+    """Load the running server. Memory is that of its whole process tree at the end, CPU that of the gateway's writer and of all others."""
     family = [process, *process.children(recursive=True)]
     before_s = [sum(one.cpu_times()[:2]) for one in family]
     told = load(connections, seconds, delay_ms)
     used_us = [
         (sum(one.cpu_times()[:2]) - before) * 1e6 / told.requests for one, before in zip(family, before_s, strict=True)
     ]
+    writer_us = sum(used_us[1:]) if server == "answerback" else 0.0  # gunicorn's workers are its children, too
     return Figures(
         server=server,
         connections=connections,
@@ -167,8 +170,8 @@ def measure(
         rss_mb=sum(one.memory_info().rss for one in family) / 1e6,
         pss_mb=sum(one.memory_full_info().pss for one in family) / 1e6,
         first_answer_s=first_s,
-        server_us=used_us[0],
-        writer_us=sum(used_us[1:]),
+        server_us=sum(used_us) - writer_us,
+        writer_us=writer_us,
         wrk_us=told.cpu_s * 1e6 / told.requests,
     )
 
@@ -333,10 +336,11 @@ def main() -> None:
     by = {(one.server, one.connections): one for one in compared}
     parts = [table("server", [(f"{one.server}, {one.connections} connections", one) for one in compared])]
     for count in given.connections:
-        echo, noop, ours, receiver, theirs = (by[name, count].requests_per_s for name in SERVERS)
+        echo, noop, ours, *receivers, theirs = (by[name, count].requests_per_s for name in SERVERS)
+        times = ", ".join(f"{one / theirs:.0f}" for one in receivers)
         parts.append(
             f"{count} connections: {ours / echo:.2f} of echo, {ours / noop:.2f} of noop, "
-            f"{ours / theirs:.0f} times the handwritten handler, the receiver {receiver / theirs:.0f} times"
+            f"{ours / theirs:.0f} times the handwritten handler, the receiver {times} times (FastAPI, Flask, Django)"
         )
     saturated = max(by["answerback", count].requests_per_s for count in given.connections)
     recording = recording_rate(given.where, given.seconds)
