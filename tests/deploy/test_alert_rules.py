@@ -53,7 +53,9 @@ class Prometheus:
         with self._log.open("wb") as log:
             process = subprocess.Popen(command, cwd=self._home, stdout=log, stderr=log)
         try:
-            with httpx.Client(base_url=self._await_url(process.pid), trust_env=False, timeout=10) as self._client:
+            with httpx.Client(
+                base_url=self._await_url(process.pid), trust_env=False, verify=False, timeout=10
+            ) as self._client:
                 self._await_ready()
                 yield self
         finally:

@@ -49,7 +49,7 @@ def proxy(tmp_path: Path, intakes: list[Gateway]) -> Iterator[httpx.Client]:
     )
     process = subprocess.Popen(ending(program("nginx"), "-c", config, "-g", "daemon off;", by="TERM"))
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=False, timeout=20) as client:
             _await_answer(client)
             yield client
     finally:

@@ -76,7 +76,7 @@ def test_two_processes_share_a_store(name: str, tmp_path: Path) -> None:
             assert response.content == OK
 
     async def send_all() -> None:
-        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+        async with httpx.AsyncClient(trust_env=False, verify=False, timeout=60) as client:
             for _ in range(10):
                 await asyncio.gather(
                     *[send_call(client, "x" * random.randint(1, 2) + str(random.random())) for _ in range(10)]
@@ -97,7 +97,7 @@ def test_two_processes_share_a_store(name: str, tmp_path: Path) -> None:
 def test_sigterm_ends_it_in_good_order(place: Place) -> None:
     """At once, after the event that it is at; the file is whole then, and what waits is handled by the next."""
     with Application(place) as application:
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(trust_env=False, verify=False) as client:
             for number in range(50):
                 assert client.post(application.url, content=prompt(f"{number}")).content == OK
         assert application.terminate() in (0, -15)
