@@ -12,8 +12,12 @@ from typing import Any
 
 import pytest
 from gateway import COMMAND, OK, Gateway, environment, failure, prompt, run
+from nats_servers import NatsCluster
 from postgresql import shared_server
+from receivers.process import Receiver, await_true
+from receivers.webhook_receiver import relaying
 
+from answerback.client import Client
 from answerback.erasures.sealing import seal
 from answerback.ledger import open_sqlite
 from answerback.ledger.admin.audit import CLI_ACTOR
@@ -187,6 +191,21 @@ def test_one_that_fails_says_why_and_goes_on(tmp_path: Path) -> None:
         assert holders(gateway.data_dir) == {}
 
 
+def test_what_a_relay_has_fetched_goes_out_without_it(tmp_path: Path) -> None:
+    """Deliveries of a paused endpoint that wait in the gateway's memory are fetched again; the receipt names settings with the number."""
+    settings = relaying(breaker_threshold="1", breaker_cooldowns_s="[6]")
+    with Receiver(tmp_path) as receiver, Gateway(tmp_path / "data", settings=settings) as gateway:
+        receiver.kill()
+        with Client(gateway.url, gateway.key) as client:
+            client.endpoints.create(f"{receiver.url}?to={NUMBER}", name="crm")
+        for number in range(5):
+            assert gateway.post(prompt(f"paused-{number}", mobile=NUMBER)).content == OK
+        await_true(lambda: "endpoint_paused" in gateway.stderr)
+        assert erase_by_api(gateway, NUMBER)["kept_in"] == ["endpoint crm"]
+        receiver.start()
+        assert [one.callid for one in receiver.await_taken(5) if NUMBER.encode() in one.body] == []
+
+
 def refuse_at_a_terminal(*arguments: str) -> str:
     """What the command shows whose question is answered with no."""
     pid, terminal = pty.fork()
@@ -248,6 +267,42 @@ def test_a_database_and_the_inbox_before_it(tmp_path: Path) -> None:
         assert [spelling for spelling in SPELLINGS if spelling.encode() in dump] == []
         assert [spelling for spelling in SPELLINGS if spelling.encode().hex().encode() in dump] == []
         assert OTHER.encode().hex().encode() in dump
+
+
+@pytest.mark.soak
+def test_callbacks_that_wait_in_a_stream(tmp_path: Path) -> None:
+    """They are recorded first, also where the servers are away as it is asked for; what their files hold then is what the documents say."""
+    with NatsCluster(tmp_path / "nats") as nats:
+        settings = {"ANSWERBACK_STREAM__URL": nats.url}
+        roles = ["--roles", "intake,relay,api,console"]
+        with Gateway(tmp_path / "data", settings=settings, options=roles) as gateway:
+            for number in range(20):
+                assert gateway.post(prompt(f"waits-{number}", mobile=NUMBER)).content == OK
+            nats.stop()
+            gateway.kill()
+            gateway.start()
+            headers = {"Authorization": f"Bearer {gateway.key}"}
+            asked = gateway.client.post("/v1/erasures", json={"number": NUMBER}, headers=headers).json()
+            await_true(lambda: "erasure_waits" in gateway.stderr, timeout_s=90)
+            receipt = gateway.get(f"/v1/erasures/{asked['id']}").json()
+            assert (receipt["tries"], receipt["erased"]) == (0, {})
+            assert receipt["failure"] == "callbacks that were answered before are not recorded yet"
+            gateway.kill()
+        nats.start()
+        with Gateway(tmp_path / "data", settings=settings) as gateway:
+            assert await_done(gateway, asked["id"])["erased"] == {"calls": 20, "callbacks": 20}
+            assert holders(gateway.data_dir) == {}
+            streams, groups = ([*(tmp_path / "nats").glob(f"*/jetstream/jetstream/{name}")] for name in ("$G", "$SYS"))
+            assert (len(streams), len(groups)) == (3, 3)
+            assert [holders(directory) for directory in streams] == [{}] * 3
+            assert [holders(directory) for directory in groups] != [{}] * 3, "the documents tell to restart for nothing"
+            for node in range(3):
+                process = nats.nodes[node].process
+                assert process is not None
+                process.terminate()
+                process.wait(30)
+                nats.restart(node)
+            assert holders(tmp_path / "nats") == {}
 
 
 def test_who_may_erase(gateway: Gateway, callid: str) -> None:

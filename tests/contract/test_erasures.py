@@ -31,6 +31,7 @@ from answerback.erasures.sealing import seal, unseal
 from answerback.errors import Forbidden, NotFound
 from answerback.ledger import Disposition, Ledger
 from answerback.ledger.admin.audit import AuditAction, record_event
+from answerback.ledger.admin.endpoints import remove
 from answerback.ledger.commands import Prune, RequestErasure
 from answerback.ledger.tables import call_key, metadata
 from answerback.ledger.write.erasures import ErasureState, find_erasure, find_unfinished
@@ -152,6 +153,20 @@ def test_a_repeat_of_an_erased_callback_is_new(ledger: Ledger) -> None:
     assert NUMBER in everything(ledger)
     erase(ledger, None, asked(ledger), NUMBER)
     assert NUMBER not in everything(ledger)
+
+
+def test_settings_are_named_and_what_was_removed_is_erased(ledger: Ledger) -> None:
+    """An endpoint or a key that holds the number is its owner's to change; a removed endpoint is history."""
+    endpoint(ledger, "vip", reference_prefixes=(NUMBER,))
+    endpoint(ledger, f"to-{NUMBER}", url=f"https://crm.example.com/x?to={NUMBER}")
+    endpoint(ledger, "others", number_prefixes=(OTHER, NUMBER[:7]))
+    gone = endpoint(ledger, f"gone-{NUMBER}", url=f"https://crm.example.com/x?to={NUMBER}", headers={"x-to": NUMBER})
+    ledger.write(lambda c, _: remove(c, gone.id, ADMIN, NOON))
+    done = erase(ledger, None, asked(ledger), NUMBER)
+    assert done.kept_in == ["endpoint to-***********", "endpoint vip"]
+    assert done.erased == {"endpoints": 1}
+    assert everything(ledger).count(NUMBER) == 3
+    assert ledger.endpoints()[0].config.number_prefixes == (OTHER, NUMBER[:7])
 
 
 def test_a_pending_delivery_goes_out_without_the_number(ledger: Ledger) -> None:

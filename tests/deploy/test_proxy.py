@@ -15,8 +15,10 @@ from ending import ending
 from gateway import CALLBACK, OK, Gateway, prompt
 
 from answerback.config import Settings
+from answerback.feed.activity_feed import HEARTBEAT_S
 
 _CONFIG = DEPLOY / "nginx/nginx.conf"
+_DEFAULTS = "gzip on; gzip_proxied any; gzip_types text/event-stream; location / { proxy_http_version 1.0;"
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +41,22 @@ def intakes(lasting_intakes: list[Gateway]) -> list[Gateway]:
 
 
 @pytest.fixture
-def proxy(tmp_path: Path, intakes: list[Gateway]) -> Iterator[httpx.Client]:
+def ports() -> list[int]:
+    """Two free ports: of the proxy as it is deployed, and of one that was told nothing."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as one, closing(socket.create_server(("127.0.0.1", 0))) as two:
+        return [one.getsockname()[1], two.getsockname()[1]]
+
+
+@pytest.fixture
+def proxy(tmp_path: Path, intakes: list[Gateway], ports: list[int]) -> Iterator[httpx.Client]:
     """The proxy on a free port, in front of gateways of this machine; the second one is asked by people as well."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
+    port = ports[0]
     names = ("intake-1", "intake-2", "front")
     config = _rewritten(
         tmp_path, port, {name: one.address[1] for name, one in zip(names, [*intakes, intakes[1]], strict=True)}
     )
+    plain = f"server {{ listen 127.0.0.1:{ports[1]}; {_DEFAULTS} proxy_pass http://front; }} }}"
+    config.write_text(config.read_text().rstrip().removesuffix("}") + plain + "}")
     process = subprocess.Popen(ending(program("nginx"), "-c", config, "-g", "daemon off;", by="TERM"))
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=False, timeout=20) as client:
@@ -111,6 +121,31 @@ def test_outside_sees_only_what_wants_a_key(proxy: httpx.Client) -> None:
     assert proxy.get("/v1/calls").status_code == 401
     assert [proxy.get(path).status_code for path in ("/metrics", "/readyz", "/healthz", "/docs")] == [404] * 4
     assert proxy.get("/metrics").headers["server"] == "nginx"
+
+
+@pytest.mark.usefixtures("proxy")
+def test_events_come_at_once(ports: list[int], intakes: list[Gateway]) -> None:
+    """Through the file of deploy/, and through an nginx that was told nothing, which buffers, compresses and speaks HTTP/1.0."""
+    gateway = intakes[1]
+    headers = {"Authorization": f"Bearer {gateway.key}"}
+    for port in ports:
+        url = f"http://127.0.0.1:{port}/v1/events"
+        with httpx.stream("GET", url, headers=headers, trust_env=False, timeout=10) as answer:
+            lines = answer.iter_lines()
+            assert next(lines).startswith("retry:")
+            for number in range(3):
+                callid = f"{port}-{number}"
+                assert gateway.post(prompt(callid)).content == OK
+                assert callid in next(line for line in lines if line.startswith("data:"))
+
+
+def test_no_proxy_gives_a_silent_stream_up() -> None:
+    """Where /v1 goes through, the file of deploy/ and the documents wait longer than a stream of events is silent."""
+    files = (_CONFIG, DEPLOY.parent / "docs/deploy.md", DEPLOY.parent / "docs/deploy.zh-CN.md")
+    for file in files:
+        (block,) = re.findall(r"location [^{]*/\(?v1[^{]*\{([^}]*)\}", file.read_text())
+        (waits_s,) = re.findall(r"proxy_read_timeout (\d+)s", block)
+        assert int(waits_s) >= 2 * HEARTBEAT_S, file
 
 
 def _await_answer(client: httpx.Client) -> None:

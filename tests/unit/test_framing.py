@@ -255,6 +255,7 @@ ANSWERS: list[tuple[type[Command[Any]], object]] = [
             requested_at=NOON,
             state=ErasureState.ERASING,
             erased={"calls": 1},
+            kept_in=["endpoint crm"],
             tries=2,
             failure="disk full",
             finished_at=None,

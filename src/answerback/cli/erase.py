@@ -61,6 +61,8 @@ def erase(
         print_json(done)
         return
     _print_counts(done.erased, as_json=False)
+    if done.kept_in:
+        out.print(tr("your own settings still hold it: {names}", names=escape(", ".join(done.kept_in))), soft_wrap=True)
     out.print(tr("erased: receipt {id}", id=done.id), highlight=False)
 
 

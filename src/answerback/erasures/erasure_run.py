@@ -65,7 +65,7 @@ def erase(
         for target in TARGETS:
             for keys in _pages(ledger, target, finder, on_step):
                 _erase_page(ledger, target, finder, keys, erasure_id)
-        ledger.write(lambda c, _: forget_number(c, erasure_id), idempotent=True)
+        ledger.write(lambda c, _: forget_number(c, erasure_id, finder, datetime.now(UTC)), idempotent=True)
     if ledger.file_ids is not None:
         with translate_driver_errors(ledger.engine):
             compact(ledger.engine)

@@ -41,6 +41,7 @@ class ErasureManager:
         inbox: Path | None,
         key: bytes,
         recorded_us: Callable[[], int | None],
+        on_erased: Callable[[], None],
         *,
         is_alone: bool,
     ) -> None:
@@ -50,6 +51,7 @@ class ErasureManager:
         self._inbox = inbox
         self._key = key
         self._recorded_us = recorded_us
+        self._on_erased = on_erased
         self._delay = timedelta() if is_alone else _OTHERS_DELAY
         self._retry_s: dict[int, float] = {}
         """By id: from when on one that failed is tried again."""
@@ -96,6 +98,7 @@ class ErasureManager:
             is_unreadable=number is None and erasure.sealed_number is not None,
         )
         complaint = await _run_worker(job)
+        self._on_erased()
         if complaint is not None:
             complaint = mask_text(complaint)
             log.error("erasure_failed", erasure=erasure.id, reason=complaint, tries_again_in_s=_RETRY_S)

@@ -27,7 +27,7 @@ MAX_SUBSCRIBERS_PER_KEY = 8
 
 RETRY_AFTER_S = 60
 
-_HEARTBEAT_S = 15.0
+HEARTBEAT_S = 15.0
 _FIRST_POSITION_S = 0.02
 
 
@@ -117,7 +117,7 @@ class ActivityFeed:
             changed = self._changed
             if cursor.covers(self._newest.end):
                 try:
-                    async with asyncio.timeout(_HEARTBEAT_S):
+                    async with asyncio.timeout(HEARTBEAT_S):
                         await changed.wait()
                 except TimeoutError:
                     yield None

@@ -225,6 +225,12 @@ class Dispatcher:
                 queue.evict(call_id)
                 self._schedule(queue)
 
+    def invalidate_all(self) -> None:
+        """A number was erased from the ledger: drop all queued jobs, to fetch them without it."""
+        for queue in self._queues.values():
+            queue.evict()
+            self._schedule(queue)
+
     # Sending.
 
     def _schedule(self, queue: EndpointQueue) -> None:

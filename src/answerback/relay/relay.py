@@ -165,6 +165,10 @@ class Relay:
         if self.can_manage:
             self._dispatcher.enqueue(jobs, backlogged)
 
+    def on_erased(self) -> None:
+        """A number was erased from the ledger: what is queued here may still hold it."""
+        self._dispatcher.invalidate_all()
+
     @property
     def saturated(self) -> Collection[int]:
         """The endpoints for which `enqueue` has no room, kept up to date."""

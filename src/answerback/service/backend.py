@@ -239,6 +239,7 @@ class Backend:
             inbox_config(settings).directory / INBOX_NAME if front.inbox is not None else None,
             self._secret.erasure_key,
             self._status.erasable_us,
+            self.relay.on_erased,
             is_alone=settings.ledger.url is None and front.stream is None,
         )
         tasks: SingletonTasks = {"erasures": erasures.run_forever, "retention": self.pruner.run_forever}

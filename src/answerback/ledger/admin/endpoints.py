@@ -201,6 +201,13 @@ def pause(connection: Connection, id_: int, failures: int, until_us: int | None)
     )
 
 
+def touch_all(connection: Connection, now: datetime) -> None:
+    """Have every process fetch what it has queued for the endpoints again."""
+    connection.execute(
+        update(endpoints).where(_live).values(updated_us=to_us(now), revision=_next_revision(connection))
+    )
+
+
 def _next_revision(connection: Connection) -> int:
     raised = update(endpoint_revision).values(revision=endpoint_revision.c.revision + 1)
     if not connection.execute(raised).rowcount:

@@ -17,7 +17,7 @@ from answerback.errors import SchemaMismatch
 from answerback.ledger.backends.postgresql import schema
 from answerback.ledger.tables import metadata
 
-HEAD = "1_fa9178e7"
+HEAD = "1_ca54466f"
 """The schema of this program. Until the first release there is one revision, whose name follows from what it makes."""
 
 OLDER: frozenset[str] = frozenset()

@@ -127,6 +127,9 @@ erasures = Table(
     Column("state", Text, nullable=False, comment="erasing, compacting, done, failed"),
     Column("sealed_number", LargeBinary, comment="as long as it is needed, encrypted with a key of the server secret"),
     Column("erased", Text, nullable=False, comment="JSON object: table -> rows"),
+    Column(
+        "kept_in", Text, nullable=False, server_default="[]", comment="JSON array: the settings that hold it, by name"
+    ),
     Column("tries", Integer, nullable=False, server_default="0", comment="how often a worker has begun with it"),
     Column("failure", Text, comment="what keeps it from being done; null: nothing that is known"),
     Column("finished_us", BigInteger),

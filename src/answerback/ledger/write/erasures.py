@@ -5,7 +5,7 @@ and digests, becomes random: so a repeat of an erased callback is new.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from secrets import token_hex
@@ -20,11 +20,13 @@ from answerback.domain.endpoints import DeliveryState
 from answerback.domain.number_finder import NumberFinder
 from answerback.errors import NotFound
 from answerback.ledger.admin.audit import Actor, AuditAction, record_event
+from answerback.ledger.admin.endpoints import touch_all
 from answerback.ledger.backends import bulk_sql
 from answerback.ledger.read.paging import MAX_ID
 from answerback.ledger.rows import NUMBER_COLUMNS, READ_COLUMNS, read_row
 from answerback.ledger.tables import (
     alerts,
+    api_keys,
     attempts,
     audit_events,
     call_key,
@@ -48,6 +50,7 @@ _MOBILE, _CALL_FROM = (1 << NUMBER_COLUMNS.index(name) for name in ("mobile", "c
 
 _encode = msgspec.json.Encoder().encode
 _counts = msgspec.json.Decoder(dict[str, int]).decode
+_names = msgspec.json.Decoder(list[str]).decode
 
 
 class ErasureState(StrEnum):
@@ -68,13 +71,14 @@ _UNFINISHED = (ErasureState.ERASING.value, ErasureState.COMPACTING.value)
 class Erasure(msgspec.Struct, frozen=True, kw_only=True):
     """A request to erase a number, and its receipt; `erased` counts rows by table.
 
-    `tries` is how often a worker has begun with it, `failure` what keeps it from being done, as far as that is known.
+    `kept_in` names the settings that hold the number, which are the operator's own. `tries` is how often a worker has begun with it, `failure` what keeps it from being done, as far as that is known.
     """
 
     id: int
     requested_at: datetime
     state: ErasureState
     erased: dict[str, int]
+    kept_in: list[str]
     tries: int
     failure: str | None
     finished_at: datetime | None
@@ -133,10 +137,23 @@ def report_erasure(connection: Connection, id_: int, tries: int, failure: str | 
     connection.execute(mine.values(tries=tries, failure=failure))
 
 
-def forget_number(connection: Connection, id_: int) -> None:
-    """Every row is erased: the number is not needed any more."""
+def forget_number(connection: Connection, id_: int, finder: NumberFinder, now: datetime) -> None:
+    """Every row is erased: say in which settings the number still is, and forget it. No relay sends what it fetched before."""
+    kept_in = _encode([*_find_settings(connection, finder)]).decode()
     mine = update(erasures).where(erasures.c.id == id_, erasures.c.state == ErasureState.ERASING.value)
-    connection.execute(mine.values(state=ErasureState.COMPACTING.value, sealed_number=None))
+    connection.execute(mine.values(state=ErasureState.COMPACTING.value, sealed_number=None, kept_in=kept_in))
+    touch_all(connection, now)
+
+
+def _find_settings(connection: Connection, finder: NumberFinder) -> Iterator[str]:
+    """The settings that hold the number, by names without it."""
+    e = endpoints.c
+    for name, config in connection.execute(select(e.name, e.config).where(e.deleted_us.is_(None)).order_by(e.name)):
+        if _blanked(finder, "", name) or _blanked(finder, "", config):
+            yield f"endpoint {finder.blank_text(name)}"
+    for name in connection.execute(select(api_keys.c.name).order_by(api_keys.c.id)).scalars():
+        if finder.is_in(name):
+            yield f"key {finder.blank_text(name)}"
 
 
 def finish_erasure(connection: Connection, id_: int, now: datetime) -> None:
@@ -277,6 +294,14 @@ def _change_columns(*names: str) -> Callable[[NumberFinder, Row[Any]], Changes]:
     return change
 
 
+def _change_endpoint(finder: NumberFinder, row: Row[Any]) -> Changes:
+    """A removed endpoint is history, name and settings too; those of one that is there are not ours to change."""
+    changes = _blanked(finder, "disabled_reason", row.disabled_reason)
+    if row.deleted_us is not None:
+        changes |= _blanked(finder, "name", row.name) | _blanked(finder, "config", row.config)
+    return changes
+
+
 def _blanked(finder: NumberFinder, name: str, value: str | bytes | None) -> Changes:
     """The value without the number, under its name; nothing where it is not in it."""
     if value is None:
@@ -301,11 +326,13 @@ TARGETS = (
     _target(attempts, "response_body", "error"),
     _target(audit_events, "target"),
     _target(alerts, "value"),
-    _target(endpoints, "disabled_reason"),
+    ErasureTarget(endpoints, ("name", "config", "disabled_reason", "deleted_us"), _change_endpoint),
     ErasureTarget(pruned_calls, (), _change_columns("call_key")),
 )
-"""Every table that may hold what came from outside; endpoints, keys and settings are the operator's own words."""
+"""Every table that may hold what came from outside. Endpoints and keys are the operator's own words: the receipt names those that hold the number."""
 
 
 def _erasure(row: Row[Any]) -> Erasure:
-    return read_row(Erasure, row, state=ErasureState(row.state), erased=_counts(row.erased))
+    return read_row(
+        Erasure, row, state=ErasureState(row.state), erased=_counts(row.erased), kept_in=_names(row.kept_in)
+    )
