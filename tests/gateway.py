@@ -87,10 +87,16 @@ def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment without its own settings of Answerback, and with `settings`.
 
     But for the watchdog: `ANSWERBACK_WATCHDOG=1 pytest tests/acceptance` fails wherever a request holds the event loop.
-    An unsafe place is allowed, so that the tests run where /tmp is in memory; "" takes that back.
+    An unsafe place is allowed, so that the tests run where /tmp is in memory; "" takes that back. Whoever runs the tests has no profiles.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS) or name == WATCHDOG}
-    given = {"ANSWERBACK_LEDGER__ALLOW_UNSAFE_FILESYSTEM": "true", "COLUMNS": "240"} | LOCALE | dict(settings or {})
+    given = {
+        "ANSWERBACK_LEDGER__ALLOW_UNSAFE_FILESYSTEM": "true",
+        "ANSWERBACK_PROFILE_DIR": "/nonexistent",
+        "COLUMNS": "240",
+        **LOCALE,
+        **(settings or {}),
+    }
     return kept | {name: value for name, value in given.items() if value}
 
 

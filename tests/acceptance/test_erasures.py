@@ -1,21 +1,20 @@
 """Erasure of one person's number by the real program: no file of the data directory holds it afterwards, however it is spelled."""
 
 import json
-import os
-import pty
 import re
 import sqlite3
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway import COMMAND, OK, Gateway, environment, failure, prompt, run
+from gateway import OK, Gateway, failure, prompt, run
 from nats_servers import NatsCluster
 from postgresql import shared_server
 from receivers.process import Receiver, await_true
 from receivers.webhook_receiver import relaying
+from terminal import Typed, at_a_terminal
 
 from answerback.client import Client
 from answerback.erasures.sealing import seal
@@ -206,21 +205,6 @@ def test_what_a_relay_has_fetched_goes_out_without_it(tmp_path: Path) -> None:
         assert [one.callid for one in receiver.await_taken(5) if NUMBER.encode() in one.body] == []
 
 
-def refuse_at_a_terminal(*arguments: str) -> str:
-    """What the command shows whose question is answered with no."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execve(COMMAND, [str(COMMAND), *arguments], environment())
-    os.write(terminal, b"n\n")
-    shown = b""
-    with suppress(OSError):  # the end of a terminal
-        while part := os.read(terminal, 65_536):
-            shown += part
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
-    return shown.decode()
-
-
 def test_without_a_gateway_the_command_does_it(tmp_path: Path) -> None:
     """What waits in the inbox is recorded by the next start without the number; free pages of an older file are cleaned, too."""
     with Gateway(tmp_path / "data") as gateway:
@@ -241,7 +225,8 @@ def test_without_a_gateway_the_command_does_it(tmp_path: Path) -> None:
         assert "ledger.db" in holders(gateway.data_dir)
         refused = run("--lang", "zh", "erase", *here, cwd=tmp_path)
         assert (refused.returncode, "--yes：没有可供确认的终端" in refused.stderr) == (1, True)
-        assert "已中止。" in refuse_at_a_terminal("--lang", "zh", "erase", *map(str, here))
+        asked = at_a_terminal("--lang", "zh", "erase", *here, cwd=tmp_path, typed=Typed("[y/N]", "n\n"))
+        assert (asked[0], "已中止。" in asked[1]) == (1, True)
         done = run("erase", "--yes", *here, cwd=tmp_path)
         assert done.returncode == 0, done
         assert "receipt 1" in done.stdout

@@ -2,7 +2,6 @@
 
 import os
 import re
-import stat
 from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -58,7 +57,7 @@ def load_profile(name: str) -> Profile | None:
     path = profile_path(name)
     try:
         with path.open("rb") as file:
-            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & _OTHERS:
+            if _is_of_others(os.fstat(file.fileno())):
                 raise ConfigError(f"{path}: others may read the key in it: chmod 600 it, and have the key replaced")
             return msgspec.json.decode(file.read(), type=Profile)
     except FileNotFoundError:
@@ -69,12 +68,16 @@ def load_profile(name: str) -> Profile | None:
         raise ConfigError(f"{path}: is no profile: log in again with `answerback login`") from None
 
 
+def _is_of_others(file: os.stat_result) -> bool:
+    """Whether others may read a file, or have written it; root reads what is a user's."""
+    return bool(file.st_mode & _OTHERS) or os.geteuid() not in (0, file.st_uid)
+
+
 def save_profile(name: str, profile: Profile) -> Path:
     """Write a profile; its file is there whole, or as it was. Raises ConfigError."""
     path = profile_path(name)
     try:
         path.parent.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
-        path.parent.chmod(_OWNER_ONLY)
         with NamedTemporaryFile(dir=path.parent, prefix=f".{name}.", delete=False) as draft:  # its mode is 0600
             try:
                 draft.write(msgspec.json.encode(profile) + b"\n")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from functools import cached_property, wraps
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, get_args
 
@@ -22,18 +23,23 @@ if TYPE_CHECKING:
     import ssl
 
     from answerback.cli.local import LocalGateway
-    from answerback.client import Client
+    from answerback.client import ApiError, Client
     from answerback.config import Settings
 
 P = ParamSpec("P")
 
-_NOT_FOUND, _NOT_ALLOWED = 404, 405
 _NO_ROUTE = ("there is nothing at this address", "the gateway answered", "Not Found")
 """How a 404 begins that is about the address: the gateway's, a server's without a problem, and FastAPI's own."""
+_REDIRECTION = 3  # 3xx
 _UNTRUSTED = "certificate is not trusted"
 _URL, _KEY, _PROFILE, _CA_FILE = "ANSWERBACK_URL", "ANSWERBACK_KEY", "ANSWERBACK_PROFILE", "ANSWERBACK_CA_FILE"
 _PLACES = ("answerback.toml", "answerback-data")
-_PLACE_SETTINGS = ("ANSWERBACK_SERVER__DATA_DIR", "ANSWERBACK_LEDGER__URL", "ANSWERBACK_LEDGER__URL_FILE")
+_PLACE_VARIABLES = (
+    "ANSWERBACK_SERVER__DATA_DIR",
+    "ANSWERBACK_LEDGER__URL",
+    "ANSWERBACK_LEDGER__URL_FILE",
+    "CREDENTIALS_DIRECTORY",
+)
 """What says that there is something on this machine. To load the settings, to know it, takes longer than a request."""
 
 Url = Annotated[str | None, typer.Option("--url", help="The URL of a remote gateway.")]
@@ -94,9 +100,13 @@ class Target:
 
     def _left_over(self) -> Remote | None:
         """The default profile, where there is nothing on this machine."""
-        is_here = any(map(os.path.exists, _PLACES)) or any(os.environ.get(name) for name in _PLACE_SETTINGS)
-        profile = None if is_here else load_profile(DEFAULT_PROFILE)
-        return None if profile is None else self._of_profile(f"profile {DEFAULT_PROFILE}", profile)
+        if any(map(os.path.exists, _PLACES)) or any(os.environ.get(name) for name in _PLACE_VARIABLES):
+            return None
+        if (profile := load_profile(DEFAULT_PROFILE)) is not None:
+            return self._of_profile(f"profile {DEFAULT_PROFILE}", profile)
+        raise ConfigError(
+            "there is no gateway here, nor its data: name it with --data-dir, or log in to a remote one with `answerback login`"
+        )
 
     def _at(self, name: str, url: str) -> Remote:
         key_name, key = self._read_key()
@@ -189,11 +199,11 @@ class Target:
 @contextmanager
 def connect(remote: Remote, *, masked: bool = False) -> "Iterator[Client]":
     """A client of a remote gateway; what goes wrong is said of the option, the variable or the profile at fault. Raises AnswerbackError."""
-    from answerback.client import ApiError, Client, ConnectionFailed, Forbidden, Unauthorized, UnexpectedResponse
+    from answerback.client import ApiError, ConnectionFailed, Forbidden, Unauthorized, UnexpectedResponse
 
-    name, url, ca = remote.name, remote.profile.url, remote.profile.ca
+    name, url = remote.name, remote.profile.url
     try:
-        with Client(url, remote.profile.key, tls=None if ca is None else trust(name, ca), masked=masked) as client:
+        with _make_client(remote, masked=masked) as client:
             yield client
     except Unauthorized as error:
         raise ConfigError(
@@ -208,11 +218,29 @@ def connect(remote: Remote, *, masked: bool = False) -> "Iterator[Client]":
     except (Forbidden, UnexpectedResponse) as error:
         raise ConfigError(f"{name}: {error}") from error
     except ApiError as error:
-        if error.status == _NOT_ALLOWED or (error.status == _NOT_FOUND and error.detail.startswith(_NO_ROUTE)):
+        if _is_no_route(error):
             raise ConfigError(
                 f"{name}: {url} does not offer this: it is no gateway, or one of another version"
             ) from error
         raise
+
+
+def _make_client(remote: Remote, *, masked: bool) -> "Client":
+    from answerback.client import Client
+
+    profile = remote.profile
+    tls = None if profile.ca is None else trust(remote.name, profile.ca)
+    try:
+        return Client(profile.url, profile.key, tls=tls, masked=masked)
+    except ConfigError as error:
+        name = remote.key_name if str(error).startswith("key: ") else remote.name
+        raise ConfigError(f"{name}: {error}") from error
+
+
+def _is_no_route(error: "ApiError") -> bool:
+    """Whether nothing of a gateway is at the address, or nothing that does this; a proxy may lead elsewhere."""
+    is_missing = error.status == HTTPStatus.NOT_FOUND and error.detail.startswith(_NO_ROUTE)
+    return is_missing or error.status == HTTPStatus.METHOD_NOT_ALLOWED or (error.status or 0) // 100 == _REDIRECTION
 
 
 def trust(name: str, ca: str) -> "ssl.SSLContext":

@@ -23,6 +23,7 @@ T = TypeVar("T")
 Outcome = Answer | httpx2.RequestError
 
 _LAG_HEADER = "Answerback-Recorder-Lag"
+_TLS_REASONS = dict.fromkeys(("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"), "it does not speak TLS")
 _NOTHING_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
 
 
@@ -224,7 +225,7 @@ def describe(error: httpx2.RequestError) -> str:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its certificate is not trusted: {cause.verify_message}"
         if isinstance(cause, ssl.SSLError):
-            return cause.reason or str(cause)
+            return _TLS_REASONS.get(cause.reason, cause.reason or str(cause))
         if isinstance(cause, OSError) and cause.errno:
             return describe_os_error(cause)
         cause = cause.__cause__ or cause.__context__
