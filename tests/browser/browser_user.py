@@ -47,9 +47,16 @@ _MISFITS = """() => {
   const hidden = () => [...document.querySelectorAll("main .scroll")]
     .filter((one) => one.scrollWidth > one.clientWidth + 1 && !one.querySelector(".heat") && !one.closest("details"))
     .map((one) => `the last columns of a table are hidden: ${one.scrollWidth} px in ${one.clientWidth}`);
+  const menus = () => [...document.querySelectorAll("details:has(> .panel, > .menu-panel)")].flatMap((one) => {
+    const was = one.open;
+    one.open = true;
+    const { left, right } = one.lastElementChild.getBoundingClientRect();
+    one.open = was;
+    return left < 0 || right > innerWidth ? [`a menu is outside the screen: ${left} to ${right} px`] : [];
+  });
   const found = () => [...wide(), ...cut(), ...outside()];
 
-  const asItIs = [...found(), ...squeezed(), ...hidden()];
+  const asItIs = [...found(), ...squeezed(), ...hidden(), ...menus()];
   const figures = [...document.querySelectorAll("td.amount, .tile dd")].flatMap((one) => [...one.childNodes])
     .filter((part) => part.nodeType === Node.TEXT_NODE).map((part) => [part, part.data]);
   for (const [part, small] of figures) part.data = small.replace(/^\\s*[\\d,]+(?=\\s*$)/, "12,345,678");

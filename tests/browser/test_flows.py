@@ -91,7 +91,7 @@ def test_a_number_is_revealed_until_the_page_is_left(user: BrowserUser) -> None:
     user.press(user.w["call_reveal"])
     assert FULL in user.text
     assert user.notice == user.w["call_revealed"]
-    user.press(user.w["body_masked"])
+    user.press(user.w["call_mask"])
     assert FULL not in user.page.content()
     user.go("/console/settings")
     events = user.page.locator("#audit tbody tr").all_inner_texts()

@@ -68,10 +68,13 @@ class LazyApp:
             self._is_frozen = True
 
 
-_PAGE = """<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="5"><title>Answerback</title>
-<body style="font: 1rem/1.6 system-ui; max-width: 40rem; margin: 4rem auto; padding: 0 1rem; color-scheme: light dark">
-<p>The ledger is away. Callbacks are answered and kept, and recorded as soon as it is back; this page looks again by itself.
-<p lang="zh-CN">账本暂不可用。回调照常应答并保存，账本恢复后自动补记；本页会自动刷新。
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><meta http-equiv="refresh" content="5"><title>Answerback</title>
+<body style="font: 1rem/1.6 system-ui; max-width: 40rem; margin: 4rem auto; padding: 0 1rem; overflow-wrap: anywhere">
+<h1 style="font-size: 1.25rem">The ledger is away · <span lang="zh-CN">账本暂不可用</span></h1>
+<p>Callbacks are answered and kept, and recorded as soon as it is back; this page looks again by itself. <code>answerback doctor</code> on this
+gateway's machine says more.
+<p lang="zh-CN">回调照常应答并保存，账本恢复后自动补记；本页会自动刷新。详情请在网关所在机器上运行 <code>answerback doctor</code>。
 <p><code>{}</code>
 """
 

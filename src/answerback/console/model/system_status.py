@@ -15,12 +15,13 @@ _TONES = ("good", "warn", "bad")
 
 
 class StatusCheck(NamedTuple):
-    """The result of a check. `text_name` names its text, with `amount` after it; `tone` is good, warn or bad."""
+    """The result of a check. `text_name` names its text, with `amount` after it; `tone` is good, warn or bad, `reason` says why."""
 
     text_name: str
     tone: str
     amount: str
     section: str
+    reason: str = ""
 
 
 def run_checks(deps: ConsoleDependencies) -> list[StatusCheck]:
@@ -46,7 +47,7 @@ def _check_store(failure: str | None) -> StatusCheck:
     return (
         StatusCheck("status_store", "good", "", "settings")
         if failure is None
-        else StatusCheck("status_no_store", "bad", "", "settings")
+        else StatusCheck("status_no_store", "bad", "", "settings", failure)
     )
 
 
@@ -56,7 +57,7 @@ def _check_recorder(recorder: InboxRecorder | None) -> list[StatusCheck]:
     waiting = recorder.lag
     amount = f"{waiting.callbacks:,}" if waiting.callbacks else ""
     if recorder.failure is not None:
-        return [StatusCheck("status_stalled", "bad", amount, "settings")]
+        return [StatusCheck("status_stalled", "bad", amount, "settings", str(recorder.failure))]
     if waiting.age_s >= RECORDER_BEHIND_S:
         return [StatusCheck("status_behind", "warn", amount, "settings")]
     return [StatusCheck("status_recorded", "good", "", "settings")]

@@ -7,6 +7,7 @@ from answerback.i18n import Text
 TEXTS: Mapping[str, Text] = {
     "call_title": Text("Call", "通话"),
     "call_reveal": Text("Show full numbers", "显示完整号码"),
+    "call_mask": Text("Mask numbers", "隐藏号码"),
     "call_reveal_hint": Text("This is recorded in the audit log.", "此操作会记入审计日志。"),
     "call_revealed": Text(
         "Full numbers are shown on this page only; this was recorded in the audit log.",
@@ -84,7 +85,6 @@ TEXTS: Mapping[str, Text] = {
     "body_bom": Text("begins with a byte order mark", "以字节序标记（BOM）开头"),
     "body_cut": Text("only the beginning is shown", "仅显示开头部分"),
     "body_bytes": Text("binary: bytes in hex", "非文本，以十六进制显示"),
-    "body_masked": Text("Numbers are masked.", "号码已脱敏。"),
     # Deliveries.
     "deliveries_title": Text("Deliveries", "投递记录"),
     "deliveries_lead": Text("Deliveries of events to endpoints, newest first.", "向各端点的投递，按时间倒序。"),

@@ -96,7 +96,6 @@ TEXTS: Mapping[str, Text] = {
     "replay_range": Text("Replay all events of calls first seen between", "重新投递以下时间段内的通话"),
     "replay_invalid_time": Text("Enter a date and a time.", "请填写日期和时间。"),
     "replay_invalid_order": Text("Must be after the start.", "结束时间须晚于开始时间。"),
-    "replay_progress": Text("Replay in progress", "重新投递进度"),
     "replay_of_dead": Text("Dead deliveries", "死信"),
     "replay_of_calls": Text("Calls", "通话"),
     "replay_running": Text("Running", "进行中"),

@@ -117,8 +117,8 @@ TEXTS: Mapping[str, Text] = {
     "message_invalid": Text("The request is invalid", "请求内容有误"),
     "message_unavailable": Text("The ledger is unavailable", "账本暂时无法访问"),
     "message_unavailable_hint": Text(
-        "Nothing was changed. Try again in a moment; /readyz shows the reason.",
-        "没有任何更改。请稍后重试，/readyz 会说明原因。",
+        "Nothing was changed. Try again in a moment; answerback doctor says why.",
+        "没有任何更改。请稍后重试；运行 answerback doctor 可查看原因。",
     ),
     "message_broken": Text("Something went wrong", "页面出错了"),
     "message_broken_hint": Text(
