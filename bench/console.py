@@ -41,7 +41,7 @@ PAGES = (
 )
 ANSWERS = (
     "/v1/calls",
-    "/v1/calls?limit=500",
+    "/v1/calls?page_size=500",
     "/v1/calls?outcome=failed&channel=codes",
     "/v1/calls?mobile={mobile}",
     "/v1/calls?failure_code=8",
@@ -94,7 +94,7 @@ def _known(client: httpx.Client, key: str) -> list[dict[str, str]]:
     found: list[dict[str, str]] = []
     for day in range(1, 30):
         moment = f"{datetime.now(UTC) - timedelta(days=day):%Y-%m-%dT%H:%M:%SZ}"
-        answer = client.get(f"/v1/calls?limit=20&until={moment}", headers={"Authorization": f"Bearer {key}"})
+        answer = client.get(f"/v1/calls?page_size=20&until={moment}", headers={"Authorization": f"Bearer {key}"})
         found += [{**item, "since": moment} for item in answer.raise_for_status().json()["items"]]
     return found
 

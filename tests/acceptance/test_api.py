@@ -196,7 +196,7 @@ def test_calls_are_filtered(filled: Gateway, query: dict[str, str], count: int) 
 @pytest.mark.parametrize("limit", [1, 7, 25, 26, 27, 500])
 def test_pages_of_calls_follow_each_other(filled: Gateway, limit: int) -> None:
     """The pages hold every call once, newest first, whatever their size; each item is the call's record."""
-    items = walk(filled, "/v1/calls", limit=limit)
+    items = walk(filled, "/v1/calls", page_size=limit)
     assert len({item["callid"] for item in items}) == len(items) == 26
     assert [item["first_seen_at"] for item in items] == sorted((item["first_seen_at"] for item in items), reverse=True)
     assert items[-1] == filled.call("xxxxxx")
@@ -206,9 +206,9 @@ def test_a_page_that_is_read_while_calls_come_in_repeats_none(gateway: Gateway, 
     """New calls do not shift the pages that follow."""
     for number in range(4):
         gateway.post(prompt(f"{callid}-{number}"))
-    first = gateway.get("/v1/calls", limit=2).json()
+    first = gateway.get("/v1/calls", page_size=2).json()
     gateway.post(prompt(f"{callid}-new"))
-    second = gateway.get("/v1/calls", limit=2, cursor=first["next_cursor"]).json()
+    second = gateway.get("/v1/calls", page_size=2, cursor=first["next_cursor"]).json()
     shown = [item["callid"] for item in first["items"] + second["items"]]
     assert shown == [f"{callid}-{number}" for number in (3, 2, 1, 0)]
 
@@ -217,9 +217,9 @@ def test_a_page_that_is_read_while_calls_come_in_repeats_none(gateway: Gateway, 
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("limit", "0"),
-        ("limit", "501"),
-        ("limit", "many"),
+        ("page_size", "0"),
+        ("page_size", "501"),
+        ("page_size", "many"),
         ("cursor", "nonsense"),
         ("cursor", "%ff"),
         ("cursor", "LTEuMQ"),
@@ -273,7 +273,7 @@ def test_the_ends_of_time_are_no_fault(filled: Gateway, since: str) -> None:
 
 def test_the_quarantine_lists_what_was_refused(filled: Gateway) -> None:
     """Refused bodies are listed newest first without their content, and shown one by one with it."""
-    items = walk(filled, "/v1/quarantine", limit=2)
+    items = walk(filled, "/v1/quarantine", page_size=2)
     assert [item["channel"] for item in items] == ["alerts"] * 4 + ["default"]
     assert all(item["result"] == 1011 and item["duplicates"] == 0 and item["size_bytes"] == 10 for item in items)
     assert not any("raw" in item for item in items)

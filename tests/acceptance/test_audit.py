@@ -478,7 +478,7 @@ def test_the_log_is_read_over_v1_and_in_settings_without_numbers(world: World) -
     """By administrators, in both languages; a number in a filter, or a very long one, is neither shown nor kept."""
     for text in (f"order-{MOBILE}", "x" * 20_000):
         assert world.ask("GET", f"exports/calls.csv?reference={text}").status_code == 200
-    long, masked = (event["target"] for event in world.gateway.items("/v1/audit-events", limit=2))
+    long, masked = (event["target"] for event in world.gateway.items("/v1/audit-events", page_size=2))
     assert masked == f"calls.csv full numbers reference=order-{MASKED}"
     assert (len(long) < 600, long.endswith("more characters)")) == (True, True)
     assert long.startswith("calls.csv full numbers "), "nobody hides it behind a long filter"

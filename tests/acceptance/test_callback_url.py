@@ -30,7 +30,7 @@ def refused(answer: httpx.Response, status: int, result: int) -> str:
 
 def newest_quarantined(gateway: Gateway) -> dict[str, Any]:
     """The last refused body, with its bytes."""
-    newest = gateway.items("/v1/quarantine", limit=1)[0]
+    newest = gateway.items("/v1/quarantine", page_size=1)[0]
     shown: dict[str, Any] = gateway.get(f"/v1/quarantine/{newest['id']}").json()
     return shown
 

@@ -150,7 +150,7 @@ def test_there_are_thirty_days_of_calls_of_every_outcome(demo: Demo) -> None:
 def test_calls_come_in_and_are_delivered(demo: Demo) -> None:
     """One endpoint obeys and one does not, which is paused; the alert about it fires, without any target."""
     await_true(
-        lambda: {one["state"] for one in demo.api("deliveries", limit="200")["items"]} >= {"delivered", "pending"},
+        lambda: {one["state"] for one in demo.api("deliveries", page_size="200")["items"]} >= {"delivered", "pending"},
         lambda: str(demo.api("deliveries")),
         WATCHED_S,
         0.5,

@@ -38,7 +38,7 @@ WHERE NOT granted AND datname = current_database()
 PAGES = [
     "",
     "calls",
-    "calls?limit=500",
+    "calls?page_size=500",
     "calls/large",
     "live",
     "failures",
@@ -99,7 +99,7 @@ def test_reading_anything(gateway: Gateway) -> None:
     """Every GET of /v1, health, metrics and the document, with the largest page there is."""
     seen = 0
     for path in paths(gateway):
-        for query in ({}, {"limit": 500}):
+        for query in ({}, {"page_size": 500}):
             answer = gateway.get(path, **query)
             assert answer.status_code in (200, 404, 422), (path, answer.text)
             seen += 1
@@ -162,7 +162,7 @@ def test_changing_and_replaying(gateway: Gateway) -> None:
     ask: Any = gateway.client.request
     headers = {"Authorization": f"Bearer {gateway.key}"}
     gateway.post(prompt("told"))
-    (delivery, *_) = gateway.get("/v1/deliveries", limit=1).json()["items"]
+    (delivery, *_) = gateway.get("/v1/deliveries", page_size=1).json()["items"]
     for method, path, body in [
         ("POST", f"/v1/deliveries/{delivery['id']}/replay", None),
         ("POST", "/v1/replays", {"endpoint": "nowhere", "kind": "prompt"}),

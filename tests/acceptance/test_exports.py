@@ -180,7 +180,7 @@ def test_who_exported_what_is_noted_without_numbers(filled: Gateway) -> None:
     """The audit event names the key, the file, its filters, and whether numbers were full."""
     headers = made_key(filled, "night-shift", full_numbers=True)
     filled.client.get("/v1/exports/calls.csv", params={"mobile": MOBILE, "kind": "code"}, headers=headers)
-    event = filled.items("/v1/audit-events", limit=1)[0]
+    event = filled.items("/v1/audit-events", page_size=1)[0]
     assert (event["actor"], event["action"]) == ("night-shift", "exported")
     assert event["target"] == "calls.csv full numbers mobile=… kind=code"
 

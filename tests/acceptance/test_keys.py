@@ -173,7 +173,7 @@ def test_an_admin_of_the_ledger_may_make_keys(place: Gateway, admin: Holder) -> 
     """The role, not the file, is what counts; the audit log tells them apart."""
     second = make(place, "admin")
     assert second.ask("POST", "keys", {"name": "by-second", "role": "viewer"}).status_code == 201
-    newest = admin.sees("audit-events", limit=1)["items"][0]
+    newest = admin.sees("audit-events", page_size=1)["items"][0]
     assert (newest["actor"], newest["action"], newest["target"]) == (second.name, "key_created", "by-second (viewer)")
 
 
@@ -181,8 +181,8 @@ def test_the_audit_log_is_listed_newest_first_in_pages(admin: Holder) -> None:
     """Made and revoked, by whom and when."""
     admin.ask("POST", "keys", {"name": "noted", "role": "viewer", "full_numbers": True})
     admin.ask("DELETE", "keys/noted")
-    first = admin.sees("audit-events", limit=1)
-    second = admin.sees("audit-events", limit=1, cursor=first["next_cursor"])
+    first = admin.sees("audit-events", page_size=1)
+    second = admin.sees("audit-events", page_size=1, cursor=first["next_cursor"])
     noted = [*first["items"], *second["items"]]
     assert [(one["actor"], one["action"], one["target"]) for one in noted] == [
         ("admin", "key_revoked", "noted"),
@@ -299,7 +299,7 @@ def test_an_operator_works(reported: dict[str, Any], operator: Holder, receive: 
 def test_the_quarantine_is_retried_and_emptied(place: Gateway, operator: Holder) -> None:
     """What is still refused says why, without a number; what is dropped is gone."""
     assert place.post(b'{"n":"%s"}' % NUMBER.encode()).status_code == 400
-    id_ = operator.sees("quarantine", limit=1)["items"][0]["id"]
+    id_ = operator.sees("quarantine", page_size=1)["items"][0]["id"]
     reported = operator.ask("POST", f"quarantine/{id_}/requeue").json()
     assert (reported["id"], reported["disposition"]) == (id_, None)
     assert reported["reason"]
@@ -469,7 +469,7 @@ def test_the_command_line_makes_lists_and_revokes(place: Gateway, admin: Holder)
     revoked = run("keys", "revoke", "cli", *options, cwd=place.data_dir)
     assert (revoked.returncode, "cli is revoked" in revoked.stdout) == (0, True)
     assert holder.ask("GET", "me").status_code == 401
-    newest = admin.sees("audit-events", limit=2)["items"]
+    newest = admin.sees("audit-events", page_size=2)["items"]
     assert [(one["actor"], one["action"], one["target"]) for one in newest] == [
         ("command line", "key_revoked", "cli"),
         ("command line", "key_created", "cli (operator, full numbers)"),

@@ -146,9 +146,9 @@ def paths_of(filled: Filled) -> Iterator[str]:
     """Every address below /v1 that is GET, as the OpenAPI document has them, for whatever there is to be shown."""
     gateway = filled.gateway
     found: dict[str, list[Any]] = {
-        "callid": [call["callid"] for call in gateway.items("/v1/calls", limit=500)],
-        "delivery": [one["id"] for one in gateway.items("/v1/deliveries", limit=500)][:40],
-        "quarantine": [one["id"] for one in gateway.items("/v1/quarantine", limit=500)],
+        "callid": [call["callid"] for call in gateway.items("/v1/calls", page_size=500)],
+        "delivery": [one["id"] for one in gateway.items("/v1/deliveries", page_size=500)][:40],
+        "quarantine": [one["id"] for one in gateway.items("/v1/quarantine", page_size=500)],
         "replay": [1],
         "endpoint": [one["name"] for one in gateway.items("/v1/endpoints")],
     }
@@ -168,8 +168,8 @@ def paths_of(filled: Filled) -> Iterator[str]:
         for values in product(*choices):
             filling = dict(zip(fields, values, strict=True))
             whole = re.sub(r"\{([^}]+)\}", lambda field, filling=filling: quote(str(filling[field[1]])), path)  # type: ignore[misc]
-            listing = any(one["name"] == "limit" for one in methods["get"].get("parameters", []))
-            yield f"{whole}?limit=500" if listing else whole
+            listing = any(one["name"] == "page_size" for one in methods["get"].get("parameters", []))
+            yield f"{whole}?page_size=500" if listing else whole
 
 
 def text_of(content: bytes) -> str:

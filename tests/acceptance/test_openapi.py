@@ -269,8 +269,8 @@ def test_a_large_body_is_refused(filled: Gateway) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        "calls?limit=-1",
-        "calls?limit=99999999999999999999999",
+        "calls?page_size=-1",
+        "calls?page_size=99999999999999999999999",
         "calls?cursor=AAAA",
         "calls?cursor=%F0%9F%98%80",
         "calls?cursor=" + "A" * 5000,

@@ -147,9 +147,9 @@ def test_failures_are_counted_by_code(filled: Gateway) -> None:
 
 def test_fees_are_audited(filled: Gateway) -> None:
     """The sums, and the calls that were billed more or less than is due, page by page."""
-    first = get(filled, "/v1/fees?limit=1")
+    first = get(filled, "/v1/fees?page_size=1")
     assert (first["billed_minutes"], first["due_minutes"], first["overbilled_minutes"]) == (9, 7, 2)
-    rest = get(filled, f"/v1/fees?limit=1&cursor={first['next_cursor']}")
+    rest = get(filled, f"/v1/fees?page_size=1&cursor={first['next_cursor']}")
     assert rest["next_cursor"] is None
     calls = {
         one["callid"]: (one["fee_minutes"], one["due_minutes"], one["overbilled_minutes"])

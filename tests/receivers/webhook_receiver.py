@@ -88,7 +88,7 @@ class Business:
     def deliveries(self, endpoint: str | None = None, **query: str | int) -> list[dict[str, Any]]:
         """The deliveries of the channel, or to one endpoint, that fit; oldest first, up to a page of them."""
         mine = {"channel": self.channel} if endpoint is None else {"endpoint": self.name(endpoint)}
-        items: list[dict[str, Any]] = self.asks("GET", "deliveries", **mine, **({"limit": 500} | query))["items"]
+        items: list[dict[str, Any]] = self.asks("GET", "deliveries", **mine, **({"page_size": 500} | query))["items"]
         return items[::-1]
 
     def delivery(self, id_: int) -> dict[str, Any]:

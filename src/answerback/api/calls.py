@@ -17,7 +17,7 @@ from answerback.api.dependencies import (
     CallQuery,
     CurrentPrincipal,
     Cursor,
-    Limit,
+    PageSize,
     StrictBody,
     UtcInstant,
 )
@@ -56,7 +56,7 @@ class CallPageQuery(CallQuery):
     """A page of calls."""
 
     cursor: Cursor = None
-    limit: Limit = 50
+    page_size: PageSize = 50
 
 
 class AnnotationUpdate(StrictBody):
@@ -101,13 +101,13 @@ def build_routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Route
     @router.get("/v1/calls", summary="List calls, newest first", responses=NUMBERS_HIDDEN)
     def list_calls(principal: CurrentPrincipal, query: Annotated[CallPageQuery, Query()]) -> PageView[CallView]:
         check_filters(principal.key, query.mobile, query.failure_code, reference=query.reference)
-        page = ledger.calls(CallFilter(**query.filters()), query.cursor, query.limit)
+        page = ledger.calls(CallFilter(**query.filters()), query.cursor, query.page_size)
         principal.log_unmasked(len(page.items))
         return PageView.of(page, partial(CallView.of, full_numbers=principal.full_numbers))
 
     @router.get(
         "/v1/calls/{callid:path}/callbacks",
-        summary="List a call's callbacks as received, in order; a page has fewer than `limit` if their bodies are large",
+        summary="List a call's callbacks as received, in order; a page has fewer than `page_size` if their bodies are large",
         responses=NUMBERS_HIDDEN | NOT_FOUND | AMBIGUOUS,
     )
     def list_callbacks(
@@ -115,10 +115,10 @@ def build_routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Route
         principal: CurrentPrincipal,
         channel: CallChannel = None,
         cursor: Cursor = None,
-        limit: Limit = 50,
+        page_size: PageSize = 50,
     ) -> PageView[CallbackView]:
         check_filters(principal.key, callid=callid)
-        page = ledger.callbacks(callid, channel, cursor, limit)
+        page = ledger.callbacks(callid, channel, cursor, page_size)
         principal.log_unmasked(len(page.items))
         return PageView.of(page, partial(CallbackView.of, full_numbers=principal.full_numbers))
 

@@ -13,7 +13,7 @@ from answerback.api.dependencies import (
     CurrentPrincipal,
     Cursor,
     IdPath,
-    Limit,
+    PageSize,
     StrictBody,
     Text,
     UtcInstant,
@@ -57,12 +57,12 @@ def build_routes(ledger: Ledger, relay: Relay) -> Routes:
         callid: ByCallid = None,
         channel: ByChannel = None,
         cursor: Cursor = None,
-        limit: Limit = 50,
+        page_size: PageSize = 50,
     ) -> PageView[DeliveryView]:
         check_filters(principal.key, callid=callid)
         endpoint_id = None if endpoint is None else ledger.endpoint(endpoint).id
         filters = DeliveryFilter(endpoint_id=endpoint_id, state=state, callid=callid, channel=channel)
-        page = ledger.deliveries(filters, cursor, limit)
+        page = ledger.deliveries(filters, cursor, page_size)
         return PageView.of(page, partial(DeliveryView.of, full_numbers=principal.full_numbers))
 
     @router.get("/v1/deliveries/{id}", summary="Get a delivery with its attempts", responses=NOT_FOUND)

@@ -64,7 +64,7 @@ EndpointPath = Annotated[str, Path(description="name or id of an endpoint", exam
 IdPath = Annotated[int, Path(description="the id, as in the list", examples=[1])]
 CallChannel = Annotated[str | None, Query(description="required if several channels have this callid")]
 Cursor = Annotated[str | None, Query(description="`next_cursor` of the previous page", max_length=128)]
-Limit = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE, description="maximum number of items on a page")]
+PageSize = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE, description="maximum number of items on a page")]
 ByChannel = Annotated[str | None, Query(description="only this channel", examples=["default"])]
 ByMobile = Annotated[
     str | None,

@@ -6,7 +6,7 @@ from fastapi import Path, Request
 from pydantic import Field, field_validator
 from starlette.concurrency import run_in_threadpool
 
-from answerback.api.dependencies import CurrentPrincipal, Cursor, Limit, Principal, StrictBody, Text
+from answerback.api.dependencies import CurrentPrincipal, Cursor, PageSize, Principal, StrictBody, Text
 from answerback.api.routes import CONFLICT, FORBIDDEN, NOT_FOUND, Routes
 from answerback.auth.api_keys import draft_api_key, validate_key_name
 from answerback.auth.sign_in_links import SignInLinks
@@ -66,8 +66,8 @@ def _add_read_routes(router: Routes, ledger: Ledger) -> None:
         return PageView(items=list(map(KeyView.of, ledger.keys())))
 
     @router.get("/v1/audit-events", summary="List audit events, newest first", role=Role.ADMIN)
-    def list_audit_events(cursor: Cursor = None, limit: Limit = 50) -> PageView[AuditEventView]:
-        return PageView.of(ledger.audit_events(cursor, limit), AuditEventView.read_from)
+    def list_audit_events(cursor: Cursor = None, page_size: PageSize = 50) -> PageView[AuditEventView]:
+        return PageView.of(ledger.audit_events(cursor, page_size), AuditEventView.read_from)
 
 
 def _add_write_routes(router: Routes, writer: LedgerClient) -> None:

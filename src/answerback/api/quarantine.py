@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from answerback.api.dependencies import ByChannel, CurrentPrincipal, Cursor, IdPath, Limit
+from answerback.api.dependencies import ByChannel, CurrentPrincipal, Cursor, IdPath, PageSize
 from answerback.api.routes import NOT_FOUND, Routes
 from answerback.domain.models import Role
 from answerback.domain.phone_numbers import mask_text
@@ -20,9 +20,9 @@ def build_routes(ledger: Ledger, writer: LedgerClient) -> Routes:
 
     @router.get("/v1/quarantine", summary="List quarantined bodies, newest first")
     def list_quarantined(
-        principal: CurrentPrincipal, channel: ByChannel = None, cursor: Cursor = None, limit: Limit = 50
+        principal: CurrentPrincipal, channel: ByChannel = None, cursor: Cursor = None, page_size: PageSize = 50
     ) -> PageView[QuarantinedView]:
-        page = ledger.quarantined(channel, cursor, limit)
+        page = ledger.quarantined(channel, cursor, page_size)
         principal.log_unmasked(sum(mask_text(body.reason) != body.reason for body in page.items))
         return PageView.of(page, partial(QuarantinedView.of, full_numbers=principal.full_numbers))
 

@@ -13,7 +13,7 @@ from answerback.api.dependencies import (
     ByKind,
     CurrentPrincipal,
     Cursor,
-    Limit,
+    PageSize,
     Since,
     Timezone,
     Until,
@@ -63,9 +63,11 @@ def build_routes(ledger: Ledger, timezone: str) -> Routes:
         return FailuresView(since=found.since, until=found.until, calls=found.total.calls, items=items)
 
     @router.get("/v1/fees", summary="Audit fees: billed minutes against those due, and the calls that differ")
-    def audit_fees(principal: CurrentPrincipal, asked: asked, cursor: Cursor = None, limit: Limit = 50) -> FeeAuditView:
+    def audit_fees(
+        principal: CurrentPrincipal, asked: asked, cursor: Cursor = None, page_size: PageSize = 50
+    ) -> FeeAuditView:
         found = ledger.statistics(asked.span)
-        page = ledger.fee_mismatches(asked.span, cursor, limit)
+        page = ledger.fee_mismatches(asked.span, cursor, page_size)
         principal.log_unmasked(len(page.items))
         sums = FeesView.model_validate(found.fees, from_attributes=True)
         return FeeAuditView(

@@ -55,8 +55,6 @@ def _format(value: object) -> str:
 
 def read(template: str, shape: type[V], path: Parameters | None = None, **query: Any) -> Request[V]:
     """A GET."""
-    if "page_size" in query:
-        query["limit"] = query.pop("page_size")
     parse = shape.model_validate_json
     return Request(method="GET", template=template, path=path or {}, query=query, parse=parse, is_repeatable=True)
 

@@ -67,7 +67,7 @@ _PROBLEMS: dict[int, dict[str, Any]] = {
     409: {"conflict": {"detail": "another gateway on this data directory delivers: send the request to that one"}},
     413: {"large": {"detail": "the body is larger than 1048576 bytes"}},
     422: {
-        "field": {"detail": "limit: Input should be greater than or equal to 1", "field": "limit"},
+        "field": {"detail": "page_size: Input should be greater than or equal to 1", "field": "page_size"},
         "cursor": {"detail": "cursor: not one of a previous page", "field": "cursor"},
     },
     429: {"keys": {"detail": "too many wrong keys: try again in 6 s"}},
