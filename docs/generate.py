@@ -88,7 +88,8 @@ A secret that is given in two of these ways, a file that cannot be read or is em
 
 A relative `server.data_dir` is relative to the working directory, so use an absolute one for a service. Commands that
 read the ledger (`calls`, `callbacks`, `quarantine`, `migrate`, `doctor`) read the same settings: run them in
-the same directory, or pass `--config` or `--data-dir`.
+the same directory, or pass `--config` or `--data-dir`. `ANSWERBACK_URL`, `ANSWERBACK_KEY`, `ANSWERBACK_PROFILE` and `ANSWERBACK_CA_FILE` are no settings: they
+say to which [remote gateway](remote.md) commands go.
 """,
     """\
 # 配置
@@ -139,7 +140,8 @@ LoadCredential=ANSWERBACK_CHANNELS__DEFAULT__TOKEN:/etc/answerback/secrets/token
 同一密钥用两种方式给出、文件读不了或为空、凭据名称不是密钥设置，都不会启动。任何报错都不显示密钥内容。
 
 `server.data_dir` 若为相对路径，则相对于当前目录，所以作为服务运行时请用绝对路径。读取账本的命令（`calls`、`callbacks`、`quarantine`、`migrate`、`doctor`）
-读取同样的设置：在同一目录下运行，或传入 `--config` 或 `--data-dir`。
+读取同样的设置：在同一目录下运行，或传入 `--config` 或 `--data-dir`。`ANSWERBACK_URL`、`ANSWERBACK_KEY`、`ANSWERBACK_PROFILE`、`ANSWERBACK_CA_FILE` 不是设置，
+而是指定命令所用的[远程网关](remote.zh-CN.md)。
 """,
 )
 
@@ -225,6 +227,8 @@ English | [中文](cli.zh-CN.md)
 failure, explained in one line on standard error, and 2 an invalid command line.
 Phone numbers are masked unless `--unmask` is given.
 
+Commands that have `--url` and `--profile` work on [a remote gateway](remote.md) as well as on this machine: `answerback login` stores its URL and a key.
+
 Help, messages and errors are in English, or in Chinese where the locale is Chinese (`LC_ALL`, `LC_MESSAGES`, `LANG`). `--lang en` and
 `--lang zh` choose, anywhere on the line. In Chinese, too, these stay as they are: JSON, CSV and all else that programs read, but for the
 report of `conform`; logs; names of fields and values as they are in `/v1`, such as `answered`; why a callback was rejected, which is what its
@@ -239,6 +243,8 @@ sender was answered; what another program said, such as a database or an endpoin
 
 `answerback COMMAND --help` 显示同样的内容。`--json` 输出 JSON 而不是表格。退出码：0 成功；1 失败，标准错误输出中用一行说明原因；2 命令行有误。
 号码默认脱敏，加 `--unmask` 才显示完整号码。
+
+带有 `--url` 和 `--profile` 的命令，既可用于本机，也可用于[远程网关](remote.zh-CN.md)：`answerback login` 保存其 URL 和密钥。
 
 系统区域设置（`LC_ALL`、`LC_MESSAGES`、`LANG`）为中文时，帮助、提示和错误为中文，否则为英文。`--lang en` 和 `--lang zh` 可明确指定，写在命令行的任意位置。
 以下内容不随语言改变：JSON、CSV 等供程序读取的输出（`conform` 的报告除外）；日志；与 `/v1` 一致的字段名和取值，如 `answered`；回调被拒绝的原因，

@@ -172,7 +172,7 @@ def test_a_profile_is_for_its_owner_alone(laptop: Laptop) -> None:
 @pytest.mark.parametrize(
     ("arguments", "key", "said"),
     [
-        (["{url}"], "ab_unknown", "--key-file: {url} does not know this key; `answerback login` stores another"),
+        (["{url}"], "ab_unknown", "--key-file: {url} does not know this key\n"),
         (["{url}"], "two words", "--key-file: key: expected an API key"),
         (["{url}", "--profile", "No"], "ab_key", "--profile: No: a name is lowercase letters, digits, - and _"),
         (["{url}", "--ca-file", "some.key"], "ab_key", "--ca-file: expected the certificates of an authority in PEM"),

@@ -166,8 +166,8 @@ def test_every_reason_is_known(reason: UnavailableReason) -> None:
         ("server.port: Input should be less than or equal to 65535", "server.port：应不大于 65535"),
         ("a.b: there is no such setting; c.d: Field required", "a.b：没有这项设置；c.d：必填"),
         (
-            "no gateway answers at http://127.0.0.1:1: Connection refused; start it, or name another with --url",
-            "http://127.0.0.1:1 没有网关应答：连接被拒绝；请启动它，或用 --url 指定另一个",
+            "profile a: no gateway answers at http://127.0.0.1:1: Connection refused",
+            "登录配置 a：http://127.0.0.1:1 没有网关应答：连接被拒绝",
         ),
         ("Invalid value for '--limit': Input should be greater than or equal to 1", "'--limit' 的值无效：应不小于 1"),
         (

@@ -56,7 +56,7 @@ ProfileName = Annotated[
 
 
 class Remote(msgspec.Struct, frozen=True, kw_only=True):
-    """A remote gateway: `name` is what chose it and `key_name` where its key is from, for errors."""
+    """A gateway that is asked over HTTP: `name` is what chose it and `key_name` where its key is from, for errors."""
 
     name: str
     key_name: str
@@ -158,64 +158,60 @@ class Target:
     @contextmanager
     def client(self, *, full_numbers: bool | None = None) -> "Iterator[Client]":
         """A client of the gateway, which has to run. Numbers come as the key may see them, or masked, or in full. Raises AnswerbackError."""
-        masked = full_numbers is False
-        opening = (
-            self._client_here(masked=masked) if self.remote is None else self._client_there(self.remote, masked=masked)
-        )
-        with opening as client:
-            if full_numbers and not (key := client.me()).full_numbers:
-                raise ConfigError(f"--unmask: the key {key.name} may not see numbers in full")
-            yield client
-
-    @contextmanager
-    def _client_there(self, remote: Remote, *, masked: bool) -> "Iterator[Client]":
-        if err.is_terminal and not self._is_quiet:
+        remote = self.remote or self._running_here()
+        if self.remote is not None and err.is_terminal and not self._is_quiet:
             said = tr("gateway: {url} ({name})", url=remote.profile.url, name=tr_message(remote.name))
             err.print(said, style="dim", soft_wrap=True, markup=False)
-        with connect(remote, masked=masked) as client:
+        with connect(remote, masked=full_numbers is False) as client:
+            if full_numbers and not (key := client.me()).full_numbers:
+                raise ConfigError(f"--unmask: the key {key.name} may not see numbers in full")
             yield client
             if client.recorder_lag_s:
                 said = tr("not in the ledger yet: what came in the last {lag_s:,.0f} s", lag_s=client.recorder_lag_s)
                 err.print(said, soft_wrap=True)
 
-    @contextmanager
-    def _client_here(self, *, masked: bool) -> "Iterator[Client]":
-        """A client of the gateway that runs on the data directory; the key is its admin key, if no other is given."""
+    def _running_here(self) -> Remote:
+        """The gateway that runs on the data directory, with its admin key if no other is given. Raises ConfigError."""
         from answerback.auth.api_keys import FILE_NAME as KEY_NAME
-        from answerback.client import Client, ConnectionFailed
         from answerback.service.urls import URL_NAME
 
         directory = self.settings.server.data_dir
         url = _read_line(directory / URL_NAME, "no gateway is running here: start it with `answerback serve`")
-        _, key = self._read_key()
-        key = key or _read_line(directory / KEY_NAME, "there is no API key here: name its file with --key-file")
-        with Client(url, key, masked=masked) as client:
-            try:
-                yield client
-            except ConnectionFailed as error:
-                raise ConfigError(f"{error}; start it, or name another with --url") from error
+        key_name, key = self._read_key()
+        if key is None or (key_name == _KEY and os.environ.get(_URL)):  # which that key is for
+            key_name = str(directory / KEY_NAME)
+            key = _read_line(directory / KEY_NAME, "there is no API key here: name its file with --key-file")
+        return Remote(name=str(directory / URL_NAME), key_name=key_name, profile=Profile(url=url, key=key))
 
 
 @contextmanager
 def connect(remote: Remote, *, masked: bool = False) -> "Iterator[Client]":
-    """A client of a remote gateway; what goes wrong is said of the option, the variable or the profile at fault. Raises AnswerbackError."""
-    from answerback.client import ApiError, ConnectionFailed, Forbidden, Unauthorized, UnexpectedResponse
+    """A client of a gateway; what goes wrong is said of the option, the variable or the profile at fault. Raises AnswerbackError."""
+    from answerback.client import (
+        ApiError,
+        ConnectionFailed,
+        Forbidden,
+        RateLimited,
+        Unauthorized,
+        Unavailable,
+        UnexpectedResponse,
+    )
 
     name, url = remote.name, remote.profile.url
     try:
         with _make_client(remote, masked=masked) as client:
             yield client
     except Unauthorized as error:
-        raise ConfigError(
-            f"{remote.key_name}: {url} does not know this key; `answerback login` stores another"
-        ) from error
+        if remote.key_name == name:
+            raise ConfigError(f"{name}: {url} does not know this key: log in again with `answerback login`") from error
+        raise ConfigError(f"{remote.key_name}: {url} does not know this key") from error
     except ConnectionFailed as error:
         if _UNTRUSTED in error.detail:
             raise ConfigError(
                 f"{name}: {error}; that of a private authority is named with `answerback login --ca-file`, or with {_CA_FILE}"
             ) from error
         raise ConfigError(f"{name}: {error}") from error
-    except (Forbidden, UnexpectedResponse) as error:
+    except (Forbidden, RateLimited, Unavailable, UnexpectedResponse) as error:
         raise ConfigError(f"{name}: {error}") from error
     except ApiError as error:
         if _is_no_route(error):

@@ -132,7 +132,7 @@ TEXTS: Mapping[str, str] = {
     "Begin after the event with this cursor, with 0 at the first one; by default now.": "从此游标的事件之后开始，0 表示第一个事件；默认从现在开始。",
     "Keep the cursor in this file, and go on from it the next time; the first time from --after.": "将游标保存在此文件中，下次从该处继续；首次从 --after 开始。",
     # login, logout, profiles
-    "Log in to a remote gateway with an API key: the other commands then work on it, with --profile.\n\nURL and key are stored in a file that only you can read; under the name `default` they are used wherever there is no gateway.": "用 API 密钥登录远程网关：此后其他命令加上 --profile 即对它生效。\n\nURL 和密钥保存在只有您能读取的文件中；以 `default` 为名的，在本机没有网关时自动使用。",
+    "Log in to a remote gateway with an API key: the other commands then work on it, with --profile.\n\nURL and key are stored in a file that only you can read; under the name `default` they are used wherever there is no gateway.": "用 API 密钥登录远程网关：此后其他命令加上 --profile 即对它生效。\n\nURL 和密钥保存在只有自己能读取的文件中；以 `default` 为名的，在本机没有网关时自动使用。",
     "The gateway's URL, e.g. https://voice.example.com": "网关的 URL，如 https://voice.example.com",
     "The name to store it under.": "保存时使用的名称。",
     "File with the API key; by default it is asked for, or read from standard input.": "存放 API 密钥的文件；默认提示输入，或从标准输入读取。",
