@@ -159,6 +159,27 @@ def test_among_signatures_of_other_sorts_one_is_enough() -> None:
     assert construct_event(BODY, headers, SECRET).call
 
 
+def test_no_more_signatures_are_compared_than_anybody_sends() -> None:
+    """A header of a megabyte costs no more than a short one; neither does JSON without an end, if it is signed."""
+    headers = signed()
+    right = headers["webhook-signature"]
+    headers["webhook-signature"] = f"{'v1,x ' * 19}{right}"
+    assert construct_event(BODY, headers, SECRET).call
+    headers["webhook-signature"] = f"{'v1,x ' * 200_000}{right}"
+    with pytest.raises(SignatureInvalid, match="none matches the secret"):
+        construct_event(BODY, headers, SECRET)
+    deep = b'{"data":' * 100_000
+    with pytest.raises(EventInvalid, match=r"^the body: is not what"):
+        construct_event(deep, signed(deep), SECRET)
+
+
+@pytest.mark.parametrize("tolerance_s", [0, -1, float("nan"), None, "300"])
+def test_a_tolerance_that_is_none_is_the_receivers_mistake(tolerance_s: Any) -> None:
+    """With one that is no number, an old webhook would pass."""
+    with pytest.raises(ConfigError, match=r"^tolerance_s: expected a number above 0, got "):
+        construct_event(BODY, signed(age_s=10_000), SECRET, tolerance_s=tolerance_s)
+
+
 @pytest.mark.parametrize("secret", ["", "whsec_", "whsec_!", "abc", []])
 def test_a_secret_that_is_none_is_the_receivers_mistake(secret: str | list[str]) -> None:
     """And is not repeated."""

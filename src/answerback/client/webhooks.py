@@ -12,6 +12,7 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
+from answerback.domain.arguments import require_number
 from answerback.errors import AnswerbackError, ConfigError
 from answerback.schemas.webhooks import VoiceEvent
 
@@ -53,6 +54,7 @@ def construct_event(
     """
     if not isinstance(body, bytes | bytearray):
         raise TypeError(f"body: expected the bytes as received, got {type(body).__name__}")
+    require_number("tolerance_s", tolerance_s)
     keys = [_decode_secret(one) for one in ([secret] if isinstance(secret, str) else secret or [""])]
     found = {name.lower(): value for name, value in headers.items()}
     id_, sent_at, signatures = (_require(found, name) for name in ("id", "timestamp", "signature"))
