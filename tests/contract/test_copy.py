@@ -197,9 +197,11 @@ def test_a_store_is_copied_to_one_of_its_own_kind(stores: Stores, kind: str) -> 
 def test_run_again_it_catches_up_with_every_sort_of_change(stores: Stores, first: str, second: str) -> None:
     """Also with what no time of change tells of: an old callback, a repeat, a replay, a name or an id that was free again."""
     ledger = stores.open(first)
+    ledger.record([received(status(callid=f"old-{n}"), after_s=-300 * 86_400 + n) for n in range(3)])
     crm = fill(ledger)
     with serving(ledger):
         assert not stores.copy(first, second).ready
+    Prune(RetentionPolicy(calls_days=200).cutoffs(NOON), PrunePosition()).run(ledger)
     ledger.record([received(unanswered(callid="call-1"), after_s=-900_000), received(key_press(callid="call-2"))])
     annotate(ledger, "call-3", reference="late", at_s=-900_000)
     replay_one(ledger, next(one.id for one in undelivered(ledger, crm) if one.state is D))
@@ -214,6 +216,7 @@ def test_run_again_it_catches_up_with_every_sort_of_change(stores: Stores, first
     last = stores.copy(first, second)
     assert last.ready
     assert last.synced["calls"].changed
+    assert last.synced["calls"].removed == last.synced["callbacks"].removed == 3
     require_equal(ledger, stores.open(second), without_nul)
 
 

@@ -20,6 +20,7 @@ import pytest
 from builders import NOON, STARTED, failure, key_press, received, status, unanswered
 from contract import delivery_helpers
 from contract.backends import lent_store, sqlite
+from contract.test_retention import prune
 
 from answerback.domain.endpoints import DeliveryState
 from answerback.domain.models import MAX_PAGE_SIZE, Call, CallbackKind, Outcome, Result
@@ -400,6 +401,37 @@ def test_calls_that_were_there_come_once_while_others_are_written(ledger: Ledger
         found = Counter(row[0] for page in iter_pages(ledger, export) for row in page.rows)
     assert [found[f"call-{n}"] for n in range(count)] == [1] * count
     assert set(found.values()) == {1}
+
+
+@pytest.mark.usefixtures("small_pages")
+@pytest.mark.parametrize("reads", [1, 2, 3])
+@pytest.mark.parametrize("filters", [{}, {"since": datetime(2020, 1, 1, tzinfo=UTC)}, {"mobile": "13788888888"}])
+def test_what_is_deleted_meanwhile_is_left_out(ledger: Ledger, filters: dict[str, Any], reads: int) -> None:
+    """Whichever read of it retention comes behind: an export ends in due form, with calls that were there, each once."""
+    callids = _more_than_two_pages(ledger)
+    reader: Any = _Pruning(ledger, reads)
+    export = Export.of(Dataset.CALLS, FileFormat.NDJSON, filters, full_numbers=True)
+    rows = b"".join(chunk.data for chunk in iter_export(reader, export)).splitlines()
+    found = [json.loads(row)["callid"] for row in rows]
+    assert reader.is_pruned
+    assert sorted(set(found), key=callids.index) == found
+    assert len(found) < len(callids)
+
+
+class _Pruning:
+    """A ledger that deletes all that it may, once so many reads are done."""
+
+    def __init__(self, ledger: Ledger, reads: int) -> None:
+        self._ledger, self._left = ledger, reads
+        self.is_pruned = False
+
+    def read(self, *work: Any, **arguments: Any) -> Any:
+        found = self._ledger.read(*work, **arguments)
+        self._left -= 1
+        if not self._left:
+            prune(self._ledger, calls_days=30)
+            self.is_pruned = True
+        return found
 
 
 class _writing:  # noqa: N801  # reads as a statement

@@ -35,6 +35,7 @@ from contract.delivery_helpers import (
     undelivered,
     us,
 )
+from contract.test_retention import prune
 
 from answerback.domain.endpoints import Endpoint, EndpointConfig, EventType, PayloadFormat
 from answerback.domain.models import CallbackKind, Outcome
@@ -43,6 +44,7 @@ from answerback.ledger import Ledger
 from answerback.ledger.commands import ChangeEndpoint, CountDead, ReplayCalls, ReplayDead, ReplayDelivery
 from answerback.ledger.read.calls import CallFilter
 from answerback.ledger.types import DeliveryJob
+from answerback.ledger.write.replays import ReplayPage
 
 
 def tried_before(job: DeliveryJob, attempts: int) -> DeliveryJob:
@@ -215,6 +217,22 @@ def test_the_dead_are_replayed_in_parts(ledger: Ledger, limit: int) -> None:
             break
     assert (cursor, examined, replayed) == (None, 4, 4)
     assert states(ledger) == [P] * 4
+
+
+def test_the_dead_that_are_deleted_meanwhile_are_at_their_end(ledger: Ledger) -> None:
+    """A replay of them comes to its end with nothing replayed, one of a single delivery says that there is none."""
+    to = endpoint(ledger)
+    ledger.record([received(status(callid=f"call-{n}")) for n in range(3)])
+    while jobs := load(ledger, to):
+        exhaust(ledger, *jobs)
+    count, until_id = CountDead(to.id).run(ledger)
+    ledger.record([received(status(callid="new"), after_s=95 * 86_400)])
+    accept(ledger, *load(ledger, to, at_s=95 * 86_400))  # its rows have the highest ids, which SQLite needs
+    assert prune(ledger, calls_days=30)["deliveries"] == count == 3
+    assert ReplayDead(to.id, None, until_id, 2).run(ledger) == ReplayPage(0, 0, None)
+    with pytest.raises(NotFound, match=f"no delivery {until_id}"):
+        ReplayDelivery(ADMIN, until_id).run(ledger)
+    assert ReplayCalls(to, CallFilter(), None, 10).run(ledger).examined == 1
 
 
 def test_what_dies_again_is_not_replayed_for_ever(ledger: Ledger) -> None:

@@ -157,9 +157,10 @@ def _pages_by_time(
     newest = edge.order_by(*(column.desc() for column in order)).limit(1)
     oldest = edge.order_by(*order).limit(1)
     last = ledger.read(lambda connection: connection.execute(newest).one_or_none())
-    if last is None:
+    first = ledger.read(lambda connection: connection.execute(oldest).one_or_none())
+    if last is None or first is None:  # the second where all of it was deleted meanwhile
         return
-    first_us = ledger.read(lambda connection: connection.execute(oldest).one())[0]
+    first_us = first[0]
     place = (first_us, -1)
     while place < tuple(last):
 
