@@ -1,42 +1,54 @@
 """The alert rules on a real Prometheus that scrapes a real gateway: each fault raises its own alerts, and no other."""
 
+import asyncio
 import json
 import re
+import signal
+import socket
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+import nats
 import pytest
 import yaml
 from deploy.files import DEPLOY, program
-from gateway import OK, Gateway, Wire, prompt
+from gateway import OK, Gateway, Wire, prompt, request
+from nats_servers import NatsCluster
 
 LIMIT_S = 40.0
 _QUIET_EVALUATIONS = 4
 """So many evaluations after the expected alerts fire, nothing else has come."""
+
+_AGE = re.compile(r"((?:_age_seconds|_lag_seconds)\)?) > \d+$")
+_OLD_S = 3
 
 _BY_RETRIES = {"ANSWERBACK_RELAY__RETRY_SCHEDULE_S": "[0.05]", "ANSWERBACK_RELAY__JITTER": "0"}
 _NOWHERE = '[endpoints.crm]\nurl = "http://127.0.0.1:9/"\n'
 
 
 class Prometheus:
-    """Debian's Prometheus with our rules; what has to hold for a while has to hold for two seconds here."""
+    """Debian's Prometheus with our rules; what has to hold for a while, or is too old, does so after seconds here.
 
-    def __init__(self, home: Path, target: str) -> None:
+    A quantile tells how busy the machine is that runs the tests: its rule waits as long as it does, unless `quantiles` are tried.
+    """
+
+    def __init__(self, home: Path, target: str, *, quantiles: bool = False) -> None:
         self._home = home
         self._log = home / "prometheus.log"
         rules = yaml.safe_load((DEPLOY / "prometheus/rules.yaml").read_text())
         (group,) = rules["groups"]
         group["interval"] = "500ms"
         for rule in group["rules"]:
-            # A quantile tells how busy the machine is that runs the tests: those wait as long as they do.
-            if rule["for"] != "0s" and "histogram_quantile" not in rule["expr"]:
+            if rule["for"] != "0s" and ("histogram_quantile" not in rule["expr"] or quantiles):
                 rule["for"] = "2s"
+            rule["expr"] = _AGE.sub(rf"\1 > {_OLD_S}", rule["expr"])
         (home / "rules.yaml").write_text(yaml.safe_dump(rules))
         config = {
             "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"},
@@ -83,7 +95,7 @@ class Prometheus:
     def await_scraped(self) -> None:
         """Wait until it has read everything three times: a rise is seen only of what it knew before."""
         deadline_s = time.monotonic() + LIMIT_S
-        while not self._get("/api/v1/query?query=count_over_time(answerback_recorder_up[1m])>=3")["result"]:
+        while not self._get("/api/v1/query?query=count_over_time(answerback_up_for_writes[1m])>=3")["result"]:
             assert time.monotonic() < deadline_s, self._log.read_text()
             time.sleep(0.1)
 
@@ -114,6 +126,9 @@ def _links(directory: Path) -> list[Path]:
     return list(directory.iterdir())
 
 
+_clusters: dict[Path, NatsCluster] = {}
+"""The servers in front of a gateway, by its home."""
+
 Inject = Callable[[Gateway, ExitStack], None]
 
 
@@ -125,6 +140,11 @@ class Fault(NamedTuple):
     settings: dict[str, str] = {}  # noqa: RUF012  # nobody changes it
     config: str = ""
     options: tuple[str, ...] = ()
+    before: frozenset[str] = frozenset()
+    """Those that fire without it, too."""
+    quantiles: bool = False
+    nodes: int = 0
+    """So many NATS servers are in front of it."""
 
 
 def lose_inbox(gateway: Gateway, _: ExitStack) -> None:
@@ -176,6 +196,72 @@ def dawdle(gateway: Gateway, stack: ExitStack) -> None:
         stack.enter_context(Wire(gateway)).send(b"POST /voice/callback HTTP/1.1\r\nHost: gateway\r\n")
 
 
+def damage_inbox(gateway: Gateway, _: ExitStack) -> None:
+    """The disk loses a row that was not recorded yet."""
+    with ExitStack() as while_locked:
+        lock_ledger(gateway, while_locked)
+        gateway.kill()
+    with closing(sqlite3.connect(gateway.inbox, isolation_level=None)) as file:
+        file.execute("UPDATE rows SET payload = x'00' WHERE key = (SELECT max(key) FROM rows)")
+    gateway.start()
+
+
+def meddle(gateway: Gateway, statement: str) -> None:
+    """Somebody adds a trigger to the ledger."""
+    with closing(sqlite3.connect(gateway.ledger, isolation_level=None)) as ledger:
+        ledger.execute(f"CREATE TRIGGER no BEFORE {statement} BEGIN SELECT raise(ABORT, 'no'); END")
+
+
+def refuse_a_value(gateway: Gateway, stack: ExitStack) -> None:
+    """The ledger takes no call like this one."""
+    meddle(gateway, "INSERT ON calls")
+    call(gateway, stack)
+
+
+def fail_erasures(gateway: Gateway, _: ExitStack) -> None:
+    """The ledger lets no number be erased."""
+    assert gateway.post(prompt("call", mobile="13788888888")).content == OK
+    gateway.await_recorded()
+    meddle(gateway, "UPDATE ON calls")
+    key = {"Authorization": f"Bearer {gateway.key}"}
+    assert gateway.client.post("/v1/erasures", json={"number": "13788888888"}, headers=key).status_code == 202
+
+
+def hang_commits(gateway: Gateway, stack: ExitStack) -> None:
+    """The stream's server hangs, for less long than callbacks are kept waiting; six of at most ten wait."""
+    _clusters[gateway.data_dir.parent].pause(0)
+    for number in range(6):
+        stack.enter_context(Wire(gateway)).send(request(prompt(f"hangs-{number}")))
+
+
+def slow_the_disk(gateway: Gateway, _: ExitStack) -> None:
+    """A commit takes more than a second."""
+    with gateway.locked("inbox.db"), Wire(gateway) as wire:
+        wire.send(request(prompt("slow")))
+        gateway.await_pending(1)
+        time.sleep(1.2)  # this is the fault
+
+
+def stop_now_and_then(gateway: Gateway, _: ExitStack) -> None:
+    """The machine gives it no CPU for half a second, again and again."""
+    for _number in range(6):
+        gateway.send_signal(signal.SIGSTOP)
+        time.sleep(0.6)  # this is the fault
+        gateway.send_signal(signal.SIGCONT)
+        gateway.await_ready()
+
+
+def publish_junk(gateway: Gateway, _: ExitStack) -> None:
+    """Another program publishes to the stream."""
+
+    async def publish() -> None:
+        client = await nats.connect(_clusters[gateway.data_dir.parent].url)
+        await client.jetstream().publish("ANSWERBACK.1", b"not ours")
+        await client.close()
+
+    asyncio.run(publish())
+
+
 def nothing(_gateway: Gateway, _stack: ExitStack) -> None:
     """It was so from the start."""
 
@@ -183,7 +269,9 @@ def nothing(_gateway: Gateway, _stack: ExitStack) -> None:
 DEFAULT_FAULTS = {
     "the inbox is gone": Fault(lose_inbox, {"AnswerbackCannotStore", "AnswerbackAnswers503", "AnswerbackCommitsFail"}),
     "the ledger is locked": Fault(
-        lock_ledger, {"AnswerbackRecorderStalled"}, {"ANSWERBACK_LEDGER__LOCK_TIMEOUT_S": "0.2"}
+        lock_ledger,
+        {"AnswerbackRecorderStalled", "AnswerbackRecorderLag"},
+        {"ANSWERBACK_LEDGER__LOCK_TIMEOUT_S": "0.2"},
     ),
     "a receiver is gone": Fault(call, {"AnswerbackDeliveriesDead"}, _BY_RETRIES, _NOWHERE),
 }
@@ -193,12 +281,17 @@ OTHERS = {
     "the process is gone": Fault(end, {"AnswerbackDown", "AnswerbackGone"}),
     "the breaker is open": Fault(
         call,
-        {"AnswerbackEndpointPaused"},
+        {"AnswerbackEndpointPaused", "AnswerbackDeliveriesLate"},
         {"ANSWERBACK_RELAY__BREAKER_THRESHOLD": "1", "ANSWERBACK_RELAY__BREAKER_COOLDOWNS_S": "[600]"},
         _NOWHERE,
     ),
     "an endpoint is off": Fault(disable_endpoint, {"AnswerbackEndpointOff"}, {}, _NOWHERE),
-    "nobody relays": Fault(nothing, {"AnswerbackNoRelay"}, options=("--roles", "intake,recorder,api,console")),
+    "nobody relays": Fault(
+        nothing,
+        {"AnswerbackNoRelay"},
+        options=("--roles", "intake,recorder,api,console"),
+        before=frozenset({"AnswerbackNoRelay"}),
+    ),
     "a scanner": Fault(send_junk, {"AnswerbackQuarantined"}),
     "a flood of junk": Fault(
         send_junk,
@@ -215,9 +308,33 @@ OTHERS = {
         '[alerts.rules.junk]\nmetric = "quarantine"\n',
     ),
     "slow senders": Fault(dawdle, {"AnswerbackSlowSenders"}, {"ANSWERBACK_INTAKE__REQUEST_TIMEOUT_S": "1"}),
+    "a row of the inbox is damaged": Fault(damage_inbox, {"AnswerbackInboxDamaged", "AnswerbackQuarantined"}),
+    "the ledger refuses a value": Fault(refuse_a_value, {"AnswerbackSetAside", "AnswerbackQuarantined"}),
+    "an erasure fails": Fault(fail_erasures, {"AnswerbackErasureLate"}),
+    "a receiver is late": Fault(
+        call, {"AnswerbackDeliveriesLate"}, {"ANSWERBACK_RELAY__RETRY_SCHEDULE_S": "[1, 1000]"}, _NOWHERE
+    ),
+    "commits hang": Fault(
+        hang_commits,
+        {"AnswerbackBacklog", "AnswerbackStreamFailover", "AnswerbackRecorderStalled"},
+        {"ANSWERBACK_INTAKE__MAX_PENDING": "10", "ANSWERBACK_INTAKE__COMMIT_TIMEOUT_S": "60"},
+        nodes=1,
+    ),
+    "the disk is slow": Fault(slow_the_disk, {"AnswerbackCommitsSlow"}, quantiles=True),
+    "there is no CPU": Fault(stop_now_and_then, {"AnswerbackLoopLate"}, quantiles=True),
+    "nobody records": Fault(
+        call,
+        {"AnswerbackNoRecorder", "AnswerbackStreamStuck"},
+        options=("--roles", "intake,relay,api,console"),
+        before=frozenset(
+            {"AnswerbackStreamStuck"}
+        ),  # of a batch without callbacks, by which the intake tried the stream
+        nodes=1,
+    ),
+    "the stream holds junk": Fault(publish_junk, {"AnswerbackStreamUndecodable", "AnswerbackStreamStuck"}, nodes=1),
     "the inbox fills": Fault(
         fill_inbox,
-        {"AnswerbackInboxFull", "AnswerbackRecorderStalled"},
+        {"AnswerbackInboxFull", "AnswerbackRecorderStalled", "AnswerbackRecorderLag"},
         {"ANSWERBACK_LEDGER__LOCK_TIMEOUT_S": "0.2", "ANSWERBACK_INBOX__MAX_BYTES": "1048576"},
     ),
 }
@@ -227,6 +344,13 @@ def test_a_fault_raises_its_alerts_and_no_other(tmp_path: Path) -> None:
     """Nothing fires before it; after it those that name it do, and go on doing so, alone."""
     with ThreadPoolExecutor() as pool:  # most of the time each only waits
         list(pool.map(_try, DEFAULT_FAULTS.values(), (tmp_path / str(number) for number in range(len(DEFAULT_FAULTS)))))
+
+
+def test_every_rule_has_a_fault() -> None:
+    """A new rule has to be tried."""
+    (group,) = yaml.safe_load((DEPLOY / "prometheus/rules.yaml").read_text())["groups"]
+    tried = [fault.fires for fault in (*DEFAULT_FAULTS.values(), *OTHERS.values())]
+    assert {rule["alert"] for rule in group["rules"]} == set().union(*tried)
 
 
 @pytest.mark.soak
@@ -241,12 +365,30 @@ def _try(fault: Fault, home: Path) -> None:
     config = home / "answerback.toml"
     config.write_text(fault.config)
     settings = {"ANSWERBACK_RELAY__BREAKER_THRESHOLD": "1000"} | fault.settings
+    with ExitStack() as servers:
+        if fault.nodes:
+            cluster = servers.enter_context(NatsCluster(home / "nats", size=fault.nodes))
+            _clusters[home] = cluster
+            settings |= {"ANSWERBACK_STREAM__URL": cluster.url, "ANSWERBACK_STREAM__ALLOW_FEWER_REPLICAS": "true"}
+        _try_at(fault, home, settings, config)
+
+
+def _free_port() -> int:
+    """One that a gateway keeps, whenever it is started: Prometheus looks for it there."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+def _try_at(fault: Fault, home: Path, settings: dict[str, str], config: Path) -> None:
     with (
-        Gateway(home / "data", settings=settings, options=["--config", config, *fault.options]) as gateway,
-        Prometheus(home, gateway.url.removeprefix("http://")).running() as prometheus,
+        Gateway(
+            home / "data", settings=settings, options=["--config", config, "--port", str(_free_port()), *fault.options]
+        ) as gateway,
+        Prometheus(home, gateway.url.removeprefix("http://"), quantiles=fault.quantiles).running() as prometheus,
         ExitStack() as stack,
     ):
         prometheus.await_scraped()
-        prometheus.await_firing(fault.fires if fault.inject is nothing else set())
+        prometheus.await_firing(set(fault.before))
         fault.inject(gateway, stack)
         prometheus.await_firing(fault.fires)

@@ -68,7 +68,10 @@ def _intake() -> Iterator[Panel]:
     )
     yield _lines("Answers by kind", rate("callback_responses", _WINDOW, by="kind"), "{{kind}}", unit="reqps")
     yield _quantiles("From request to answer", "response_duration_seconds")
-    yield _lines("Callbacks that wait for their commit", each("intake_queue_depth"), "{{instance}}")
+    yield Panel(
+        "Callbacks that wait for their commit",
+        (Query(each("intake_queue_depth"), "{{instance}}"), Query(each("intake_max_pending"), "{{instance}}, most")),
+    )
     yield _quantiles("How late the event loop is", "event_loop_lag_seconds")
     yield _lines("Senders that were too slow", increase("request_timeouts", _WINDOW, by="instance"), "{{instance}}")
     yield _lines("Clients that stopped reading", increase("stalled_readers", _WINDOW, by="instance"), "{{instance}}")

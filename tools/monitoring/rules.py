@@ -5,15 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from answerback.config import Settings
 from monitoring.promql import each, growth, highest, increase, quantile, rate, seen
 
 JOB = "answerback"
 RUNBOOK = "docs/runbook.md"
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 CRITICAL, WARNING, INFO = "critical", "warning", "info"
-
-_HALF_PENDING = Settings.model_fields["intake"].default.max_pending // 2
 
 
 class AlertRule(NamedTuple):
@@ -96,11 +93,11 @@ def _intake() -> Iterator[AlertRule]:
     )
     yield AlertRule(
         "AnswerbackBacklog",
-        f"{each('intake_queue_depth')} > {_HALF_PENDING}",
+        f"{each('intake_queue_depth')} > 0.5 * {each('intake_max_pending')}",
         "30s",
         WARNING,
         "{{ $value | humanize }} callbacks wait for their commit on {{ $labels.instance }}",
-        "This is half of the default limit (intake.max_pending). Past the limit callbacks are answered 503.",
+        "This is half of the limit, intake.max_pending. Past the limit callbacks are answered 503.",
     )
     yield AlertRule(
         "AnswerbackSlowSenders",

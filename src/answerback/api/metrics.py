@@ -140,6 +140,11 @@ def _intake(metrics: IntakeMetrics, committer: GroupCommitter | None) -> Iterato
     yield Counter("answerback_stalled_readers", "Readers that took nothing and were cut off.", metrics.stalled_readers)
     if committer is not None:
         yield Gauge("answerback_intake_queue_depth", "Callbacks waiting for their commit.", committer.pending)
+        yield Gauge(
+            "answerback_intake_max_pending",
+            "So many may wait; one more is answered 503.",
+            committer.max_pending,
+        )
         yield Gauge("answerback_up_for_writes", "1 if a callback can be stored.", float(not committer.failure))
 
 
