@@ -122,7 +122,7 @@ def is_gone(pid: int) -> bool:
 def test_the_first_page_comes_soon_and_leads(demo: Demo) -> None:
     """The link signs in; what there is to look at is named; the terminal is not filled with logs."""
     assert demo.first_page_s < FIRST_PAGE_S
-    for word in ("Console", "Emulator", "Overview", "Calls", "Live", "Endpoints", "Settings", "Ctrl-C"):
+    for word in ("Console", "Emulator", "Overview", "Calls", "Live", "Endpoints", "Alerts", "Ctrl-C"):
         assert re.search(rf"^{word}", demo.printed, re.MULTILINE), demo.printed
     assert demo.errors == ""
     assert str(demo.directory) in demo.printed
