@@ -595,6 +595,15 @@ def test_json_is_the_same_in_every_language(place: Place, command: str) -> None:
     assert _words(english) == _words(chinese)
 
 
+def test_the_status_of_a_ledger_that_is_gone(tmp_path: Path) -> None:
+    """It is to be put back, and something else says what waits; nobody is asked for another directory."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/admin-key").write_text("ab_x")
+    done = run("status", "--data-dir", "data", cwd=tmp_path)
+    assert (done.returncode, "put it back" in done.stderr) == (1, True), done
+    assert "answerback doctor says what waits in the inbox" in done.stderr
+
+
 def test_no_encoding_of_the_output_ends_a_command(tmp_path: Path) -> None:
     """What it has not is printed as an escape; Chinese is spoken unasked only where it can be printed."""
     ascii_only = CHINESE | {"PYTHONIOENCODING": "ascii"}

@@ -6,8 +6,9 @@ from rich.markup import escape
 
 from answerback.cli.endpoints import format_status
 from answerback.cli.language import tr, tr_all, tr_message
-from answerback.cli.output import AsJson, Styled, describe_waiting, format_time, out, print_json, print_table
+from answerback.cli.output import AsJson, Styled, describe_waiting, err, format_time, out, print_json, print_table
 from answerback.cli.target import Target, for_gateway
+from answerback.errors import LedgerUnavailable
 from answerback.schemas.cluster import EndpointAssignmentView, InboxView, InstanceView, StatusView
 from answerback.service.check_result import format_bytes
 
@@ -16,8 +17,13 @@ _OLD_S = 60.0
 
 @for_gateway
 def status(target: Target, as_json: AsJson = False) -> None:
-    with target.open() as gateway:
-        view = gateway.status()
+    try:
+        with target.open() as gateway:
+            view = gateway.status()
+    except LedgerUnavailable:
+        said = tr("the ledger cannot be read: answerback doctor says what waits in the inbox, the log why")
+        err.print(f"[yellow]{said}[/]", soft_wrap=True)
+        raise
     if as_json:
         print_json(view)
         return

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
+from answerback.auth.api_keys import FILE_NAME as KEY_FILE
 from answerback.auth.server_secret import ServerSecret
 from answerback.config import Settings
 from answerback.errors import ConfigError
@@ -27,9 +28,10 @@ def ledger_config(settings: Settings) -> LedgerConfig:
 
 @contextlib.contextmanager
 def open_for_reading(settings: Settings) -> Iterator[Ledger]:
-    """Open an existing ledger for a command that reads it. Raises ConfigError if there is none."""
+    """Open an existing ledger for a command that reads it. Raises ConfigError if there never was one, LedgerUnavailable if it is gone."""
     path = settings.server.data_dir / FILE_NAME
-    if settings.ledger.url is None and not path.exists():
+    is_new = not path.exists() and not (settings.server.data_dir / KEY_FILE).exists()
+    if settings.ledger.url is None and is_new:
         raise ConfigError(f"server.data_dir: there is no ledger at {path}; name it with --data-dir")
     with contextlib.closing(ledger_config(settings).open()) as ledger:
         yield ledger

@@ -297,6 +297,7 @@ TEXTS: Mapping[str, str] = {
     "looking through all rows": "正在逐行查找",
     "receipt {id}: the gateway goes on with it, even if this command is stopped": "回执 {id}：由网关执行，中断此命令也会继续",
     "your own settings still hold it: {names}": "以下由您自己设置的内容仍含有它：{names}",
+    "the ledger cannot be read: answerback doctor says what waits in the inbox, the log why": "无法读取账本：收件箱中有多少在等待见 answerback doctor，原因见日志",
     "erasure {id} has failed: {failure}": "抹除 {id} 已失败：{failure}",
     "erasure {id} is not done: {failure}; the gateway goes on trying, answerback status says how far it is": "抹除 {id} 尚未完成：{failure}；网关会继续重试，进度见 answerback status",
     "erasure {id}: no process has begun with it: start one with the role relay": "抹除 {id}：没有进程开始执行，请启动一个带 relay 角色的进程",
