@@ -24,6 +24,24 @@ def test_flask_may_have_read_the_body_before(make_receiver: MakeReceiver, size: 
     assert answer.content_type == "application/json"
 
 
+@pytest.mark.parametrize("is_chunked", [False, True])
+@pytest.mark.parametrize(("size", "status"), [(0, 200), (70_000, 413)])
+def test_a_limit_of_flask_s_is_not_that_of_callbacks(
+    make_receiver: MakeReceiver, size: int, status: int, *, is_chunked: bool
+) -> None:
+    """With it a callback would be answered 413, by Flask."""
+    app = Flask("theirs")
+    app.config["MAX_CONTENT_LENGTH"] = 100
+    app.register_blueprint(make_receiver(MemoryStore()).flask())
+    answer = app.test_client().post(
+        URL,
+        data=prompt("a") + b" " * size,
+        headers={"Transfer-Encoding": "chunked"} if is_chunked else {},
+        environ_overrides={"wsgi.input_terminated": is_chunked},
+    )
+    assert (answer.status_code, answer.content_type) == (status, "application/json")
+
+
 def test_a_request_for_anything_begins_to_call_handlers(make_receiver: MakeReceiver) -> None:
     """Flask has no other moment for it in each process."""
     store, done = MemoryStore(), threading.Event()

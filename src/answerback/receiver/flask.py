@@ -1,6 +1,9 @@
 """A receiver's callback URL in Flask."""
 
+from contextlib import suppress
+
 from flask import Blueprint, Response, request
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wsgi import get_input_stream
 
 from answerback.domain.channels import CALLBACK_PATH
@@ -29,5 +32,6 @@ def blueprint(receiver: Receiver) -> Blueprint:
 def _read(max_bytes: int) -> bytes:
     """The body, or of one that is too large or comes in chunks its beginning."""
     if request.content_length is not None and request.content_length <= max_bytes:
-        return request.get_data()  # which the application may have read before
+        with suppress(RequestEntityTooLarge):  # the application's limit is not that of callbacks
+            return request.get_data()  # which the application may have read before
     return read_body(get_input_stream(request.environ).read, max_bytes + 1)
