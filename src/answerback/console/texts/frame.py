@@ -61,6 +61,7 @@ TEXTS: Mapping[str, Text] = {
     "unit_h": Text(" h ", " 小时 "),
     "unit_minutes": Text("min", "分钟"),
     "comma": Text(", ", "、"),
+    "colon": Text(": ", "："),
     # What one does.
     "apply": Text("Apply", "应用"),
     "filter": Text("Filter", "筛选"),
