@@ -136,7 +136,7 @@ def test_it_stops_between_slices_where_another_waits(ledger: Ledger) -> None:
 
 
 def test_rows_that_cannot_be_read(ledger: Ledger) -> None:
-    """They are refused bodies with a reason that says so, whatever the quarantine holds; the rows around them are recorded."""
+    """They are refused bodies with a reason that says so, and when they came; the rows around them are recorded."""
     rows = [row(1, status(callid="a")), (2, None), (7, None), (8, b"\x09later"), row(9, status(callid="b"))]
     reply = RecordLog(LOG, 0, rows).run(ledger)
     assert (reply.position, reply.unreadable_rows) == (9, 7)
@@ -144,11 +144,15 @@ def test_rows_that_cannot_be_read(ledger: Ledger) -> None:
     kept = {item.raw: item.reason for item in ledger.quarantined().items}
     one, five, later = (f"{rows} of log {LOG.hex()}" for rows in ("row 2", "rows 3 to 7", "row 8"))
     lost = "cannot be read: missing or damaged; what it held was answered, and is not recorded"
+    came = "; it came in after 2026-05-01T12:00:01Z and before 2026-05-01T12:00:09Z"
     assert kept == {
-        one.encode(): f"{one} {lost}",
-        five.encode(): f"{five} {lost}",
-        b"\x09later": f"{later} cannot be read: its version is 9, this program reads 1: run a newer recorder",
+        one.encode(): f"{one} {lost}{came}",
+        five.encode(): f"{five} {lost}{came}",
+        b"\x09later": f"{later} cannot be read: its version is 9, this program reads 1: run a newer recorder{came}",
     }
+    assert RecordLog(LOG, 9, [(10, None)]).run(ledger).unreadable_rows == 1
+    (last, *_) = ledger.quarantined().items
+    assert last.reason == f"row 10 of log {LOG.hex()} {lost}"  # nobody knows when
     items = ledger.quarantined().items
     assert {item.result for item in items} == {0}, "their senders were answered OK"
     assert {item.raw for item in items if item.requeueable} == {b"\x09later"}

@@ -39,15 +39,18 @@ def parse_slices(log: bytes, after: int, rows: Iterable[LogRow], held: Collectio
     """
     bodies: list[BatchItem] = []
     refused: list[Item] = []
+    unreadable: list[_Unreadable] = []
     batches: dict[bytes, int] = {}
-    unreadable_rows, repeated_batches, start, known = 0, 0, after, set(held)
+    unreadable_rows, repeated_batches, start, known, before_us = 0, 0, after, set(held), None
     for position, payload in rows:
         try:
             batch = _decode(payload)
         except BatchDecodeError as error:
-            refused.append(_refusal(log, range(after + 1, position + 1), payload, str(error)))
+            unreadable.append(_Unreadable(range(after + 1, position + 1), payload, str(error), before_us))
             unreadable_rows += position - after
         else:
+            refused += [_refusal(log, one, batch.appended_us) for one in unreadable]
+            unreadable, before_us = [], batch.appended_us
             if batch.id in known:
                 repeated_batches += 1
             else:
@@ -56,11 +59,13 @@ def parse_slices(log: bytes, after: int, rows: Iterable[LogRow], held: Collectio
                     known.add(batch.id)
                     batches[batch.id] = batch.appended_us
         after = position
-        if len(bodies) + len(refused) >= SLICE_CALLBACKS:
-            yield LogSlice(after, [*parse_bodies(bodies), *refused], unreadable_rows, batches, repeated_batches)
-            bodies, refused, batches, unreadable_rows, repeated_batches, start = [], [], {}, 0, 0, after
+        if len(bodies) + len(refused) + len(unreadable) >= SLICE_CALLBACKS:
+            items = [*parse_bodies(bodies), *refused, *(_refusal(log, one, None) for one in unreadable)]
+            yield LogSlice(after, items, unreadable_rows, batches, repeated_batches)
+            bodies, refused, unreadable, batches, unreadable_rows, repeated_batches, start = [], [], [], {}, 0, 0, after
     if after != start:
-        yield LogSlice(after, [*parse_bodies(bodies), *refused], unreadable_rows, batches, repeated_batches)
+        items = [*parse_bodies(bodies), *refused, *(_refusal(log, one, None) for one in unreadable)]
+        yield LogSlice(after, items, unreadable_rows, batches, repeated_batches)
 
 
 def parse_row(payload: bytes) -> list[Item]:
@@ -82,15 +87,28 @@ def _decode(payload: bytes | None) -> CallbackBatch:
     return decode_batch(payload)
 
 
-def _refusal(log: bytes, positions: range, payload: bytes | None, problem: str) -> RejectedCallback:
-    """What keeps the bytes of a row; what is missing is known by its place."""
+class _Unreadable(NamedTuple):
+    """Rows that cannot be read: their bytes, if they are there, and when the batch before them came, if that is known."""
+
+    positions: range
+    payload: bytes | None
+    problem: str
+    before_us: int | None
+
+
+def _refusal(log: bytes, rows: _Unreadable, after_us: int | None) -> RejectedCallback:
+    """What keeps the bytes of a row; what is missing is known by its place, and by the times of the batches around it."""
+    positions, payload = rows.positions, rows.payload
     numbers = f"row {positions[0]}" if len(positions) == 1 else f"rows {positions[0]} to {positions[-1]}"
     place = f"{numbers} of log {log.hex()}"
+    around = {"after": rows.before_us, "before": after_us}
+    times = [f"{word} {from_us(us):%Y-%m-%dT%H:%M:%SZ}" for word, us in around.items() if us is not None]
+    came = f"; it came in {' and '.join(times)}" if times else ""
     return RejectedCallback(
         channel=DEFAULT_CHANNEL,
         raw=payload if payload is not None else place.encode(),
         result=ROWS_RESULT,
-        reason=f"{place} cannot be read: {problem}",
+        reason=f"{place} cannot be read: {rows.problem}{came}",
         received_at=datetime.now(UTC),
         bounded=False,
     )
