@@ -348,7 +348,6 @@ def test_what_changes_something_works_from_afar(laptop: Laptop, receive: Receive
     assert laptop.run("quarantine", "requeue", "--json").returncode == 1
     assert do("quarantine", "delete", "1", "99") == {"deleted": 1}
     assert do("console", "--no-open")["key"] == "admin"
-    assert "no ledger" in laptop.run("keys", "list", "--data-dir", "nowhere").stderr
 
 
 @pytest.mark.parametrize("command", ["tail", "listen"])
@@ -365,6 +364,20 @@ def test_what_happens_is_followed_from_afar(laptop: Laptop, command: str) -> Non
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
+
+
+def test_on_its_own_machine_a_running_gateway_is_asked_with_its_own_key(laptop: Laptop, tmp_path: Path) -> None:
+    """Not with that of ANSWERBACK_URL. Where it has gone, the file that named it is said."""
+    elsewhere = {"ANSWERBACK_URL": "http://127.0.0.1:1", "ANSWERBACK_KEY": "ab_elsewhere"}
+    here = ("console", "--no-open", "--json", "--data-dir")
+    assert laptop.run(*here, laptop.gateway.data_dir, settings=elsewhere).returncode == 0
+    refused = laptop.run(*here, laptop.gateway.data_dir, settings={"ANSWERBACK_KEY": "ab_unknown"})
+    assert refused.stderr == f"answerback: ANSWERBACK_KEY: {laptop.gateway.url} does not know this key\n"
+    (tmp_path / "gateway-url").write_text("http://127.0.0.1:1")
+    (tmp_path / "admin-key").write_text("ab_key")
+    gone = laptop.run(*here, tmp_path)
+    said = "no gateway answers at http://127.0.0.1:1: Connection refused"
+    assert (gone.returncode, gone.stderr) == (1, f"answerback: {tmp_path / 'gateway-url'}: {said}\n")
 
 
 def test_a_number_is_erased_from_afar(laptop: Laptop) -> None:

@@ -378,6 +378,7 @@ TEXTS: Mapping[str, str] = FROM_OTHERS | {
     "no connection: {}": "连接失败：{0}",
     "no secure connection: {}": "无法建立安全连接：{0}",
     "the name {} was not found": "域名 {0} 无法解析",
+    "the ledger is away, callbacks are answered and kept until it is back: {}": "账本不可用，其间回调照常应答并保留：{0}",
     "no answer in time": "没有及时应答",
     "its certificate is not trusted: {}": "其证书不受信任：{0}",
     "the certificate is not trusted: {}": "证书不受信任：{0}",
