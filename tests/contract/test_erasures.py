@@ -32,7 +32,7 @@ from answerback.errors import Forbidden, NotFound
 from answerback.ledger import Disposition, Ledger
 from answerback.ledger.admin.audit import AuditAction, record_event
 from answerback.ledger.admin.endpoints import remove
-from answerback.ledger.commands import Prune, RequestErasure
+from answerback.ledger.commands import ListEndpointChanges, Prune, RequestErasure
 from answerback.ledger.tables import call_key, metadata
 from answerback.ledger.write.erasures import ErasureState, find_erasure, find_unfinished
 from answerback.ledger.write.retention import PrunePosition
@@ -174,7 +174,14 @@ def test_a_pending_delivery_goes_out_without_the_number(ledger: Ledger) -> None:
     to = endpoint(ledger)
     ledger.record([received(status())])
     (before,) = load(ledger, to)
+    known = ListEndpointChanges(-1).run(ledger)
     erase(ledger, None, asked(ledger), NUMBER)
+    ((changed, exists),) = ListEndpointChanges(known.revision).run(ledger).endpoints
+    assert (changed.config, exists, changed.updated_at > to.updated_at) == (
+        to.config,
+        True,
+        True,
+    )  # so it is fetched again
     (after,) = load(ledger, to)
     assert NUMBER.encode() in before.body
     assert NUMBER.encode() not in after.body
