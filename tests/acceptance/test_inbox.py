@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -135,6 +136,20 @@ def test_the_doctor_finds_what_dead_gateways_left(dead: Path, tmp_path: Path) ->
     assert f"no gateway with these settings records them: answerback inbox record {dead}" in stream["inbox"]["remedy"]
     assert record(dead, tmp_path)[0] == 0
     assert found_by_doctor(tmp_path, dead)["inbox"]["level"] == "ok"
+
+
+def test_the_doctor_finds_an_inbox_that_was_left_behind(dead: Path, tmp_path: Path) -> None:
+    """Somebody set another inbox.dir, and did not move the files."""
+    make_ledger(tmp_path)
+    for file in dead.iterdir():
+        shutil.copy(file, tmp_path / "data")
+    place = found_by_doctor(tmp_path, tmp_path / "elsewhere")["inbox place"]
+    assert (place["level"], place["finding"]) == (
+        "warning",
+        "4 callbacks wait in the inbox in data, which is not inbox.dir",
+    )
+    assert record(tmp_path / "data", tmp_path)[0] == 0
+    assert found_by_doctor(tmp_path, tmp_path / "elsewhere")["inbox place"]["level"] == "ok"
 
 
 def test_the_doctor_finds_an_inbox_that_is_nearly_full(tmp_path: Path) -> None:

@@ -70,6 +70,23 @@ def _count_waiting(settings: Settings, reader: InboxReader) -> tuple[Waiting, in
 _ALL = 2**63 - 1
 
 
+def _count_left_behind(settings: Settings) -> int:
+    """How many callbacks wait where the inbox was before `inbox.dir` was set; 0 where that is not known."""
+    path = settings.server.data_dir / FILE_NAME
+    if (
+        settings.inbox.dir is None
+        or not path.exists()
+        or inbox_config(settings).directory.resolve() == path.parent.resolve()
+    ):
+        return 0
+    try:
+        with closing(InboxReader(path)) as reader:
+            waiting, _, is_certain = _count_waiting(settings, reader)
+    except AnswerbackError:
+        return 0
+    return waiting.callbacks if is_certain else 0
+
+
 def _remedy(settings: Settings) -> str:
     if not has_inbox(settings):
         return (
@@ -111,6 +128,10 @@ def check_place(settings: Settings) -> CheckResult:
     if not has_inbox(settings):
         return CheckResult("inbox place", CheckLevel.OK, "there is no inbox")
     directory = inbox_config(settings).directory
+    if left := _count_left_behind(settings):
+        finding = f"{left:,} callbacks wait in the inbox in {settings.server.data_dir}, which is not inbox.dir"
+        remedy = f"unless another gateway uses it: answerback inbox record {settings.server.data_dir}"
+        return CheckResult("inbox place", CheckLevel.WARNING, finding, remedy)
     if settings.ledger.url is not None and settings.inbox.dir is None:
         finding = (
             f"the ledger is in PostgreSQL, the inbox in {directory} on this machine: "

@@ -487,6 +487,8 @@ TEXTS: Mapping[str, str] = FROM_OTHERS | {
     "{}: without effect, for there is no inbox": "{0}：不起作用，因为没有收件箱",
     "remove it, or stream.url, or give this process the role intake": "删去它或 stream.url，或给本进程 intake 角色",
     "there is no inbox": "没有收件箱",
+    "{} callbacks wait in the inbox in {}, which is not inbox.dir": "{1} 的收件箱中有 {0} 个回调在等待，而它不是 inbox.dir",
+    "unless another gateway uses it: answerback inbox record {}": "除非另有网关在使用它：answerback inbox record {0}",
     "the ledger is in PostgreSQL, the inbox in {} on this machine: if its disk is lost, so is what was answered and not recorded yet": "账本在 PostgreSQL，收件箱在本机的 {0}：若这块磁盘损坏，已应答、尚未写入的内容也会丢失",
     "set inbox.dir to a directory on a persistent volume, or put JetStream in front (stream.url)": "把 inbox.dir 设到持久卷上的目录，或在前面使用 JetStream（stream.url）",
     "inbox.reserve_bytes is 0: an inbox that grows leaves the ledger no space to record from it": "inbox.reserve_bytes 为 0：收件箱增长后，账本没有空间写入",
