@@ -4,16 +4,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from client.unruly_server import Behaviour, UnrulyServer, answer, hang_up, say
 
 from answerback.cli.profiles import Profile, save_profile
-from answerback.cli.target import Remote, Target
+from answerback.cli.target import Remote, Target, connect
 from answerback.config import load_settings
 from answerback.config.server import ServerSettings
 from answerback.config.settings import DEFAULT_FILE
-from answerback.errors import ConfigError
+from answerback.errors import AnswerbackError, ConfigError
 
 NOTHING = dict.fromkeys(("url", "key_file", "profile", "data_dir", "database_url", "config"))
 HERE = None
+NO_GATEWAY = "profile a: {url} does not offer this: it is no gateway, or one of another version"
 
 
 @pytest.fixture(autouse=True)
@@ -138,3 +140,34 @@ def test_a_file_that_is_no_profile_is_refused_without_its_key(home: Path, conten
         chosen(profile="a")
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("response", "said"),
+    [
+        (answer(404, {"detail": "there is nothing at this address: /openapi.json lists what there is"}), NO_GATEWAY),
+        (answer(404, {"detail": "Not Found"}), NO_GATEWAY),
+        (say(404, b"<h1>Not Found</h1>"), NO_GATEWAY),
+        (answer(302, Location="https://sign-in.example.com"), NO_GATEWAY),
+        (answer(405, {"detail": "GET is not allowed at this address: POST"}), NO_GATEWAY),
+        (answer(200, {"items": [{"name": "k"}]}), "profile a: GET /v1/keys: items.0.role is not what this version of the client expects"),
+        (say(200, b"<h1>Welcome</h1>"), "profile a: GET /v1/keys: the body is not what this version of the client expects"),
+        (answer(401, {"detail": "unknown API key"}), "profile a: {url} does not know this key: log in again with `answerback login`"),
+        (answer(403, {"detail": "this requires the role admin"}), "profile a: this requires the role admin"),
+        (answer(503, {"detail": "the ledger is away"}), "profile a: the ledger is away"),
+        (hang_up, "profile a: no gateway answers at {url}: Connection reset by peer"),
+        (answer(404, {"detail": "no key k"}), "no key k"),
+        (answer(422, {"detail": "cursor: is not one of a previous page"}), "cursor: is not one of a previous page"),
+    ],
+)  # fmt: skip
+def test_what_goes_wrong_is_said_of_what_chose_the_gateway(
+    monkeypatch: pytest.MonkeyPatch, response: Behaviour, said: str
+) -> None:
+    """A gateway of another version, none at all, a key that is not right; what a gateway says of the request itself stays as it is."""
+    monkeypatch.setattr("answerback.client.retries._DELAYS_S", (0.0,))
+    with UnrulyServer() as server:
+        server.will(*[response] * 4)
+        remote = Remote(name="profile a", key_name="profile a", profile=Profile(url=server.url, key="ab_key"))
+        with pytest.raises(AnswerbackError) as caught, connect(remote) as client:
+            client.keys.list().first()
+    assert str(caught.value) == said.format(url=server.url)
