@@ -1,12 +1,16 @@
 """From the intake's end of the stream into a real ledger."""
 
+import asyncio
 from pathlib import Path
 
+import pytest
 from nats_servers import NatsCluster
 from relay.waiting import in_loop, until
 from stream.world import key_arrival, ledger, operator, publishing, raw_callback, recording, stream_config
 
+from answerback.config import Settings
 from answerback.ledger import Disposition
+from answerback.service import doctor
 
 
 @in_loop
@@ -24,6 +28,23 @@ async def test_into_the_ledger(nats_cluster: NatsCluster, tmp_path: Path) -> Non
     with ledger(tmp_path / "data") as opened:
         assert opened.call("a").keys == ("1",)
         assert [body.raw for body in opened.quarantined().items] == [b"{"]
+
+
+@in_loop
+async def test_the_doctor_says_what_nobody_records(
+    nats_server: NatsCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches that have waited for long are a warning, with what to start."""
+    wanted = stream_config(nats_server)
+    streams = {"url": nats_server.url, "name": wanted.name, "shards": 2, "replicas": 1, "allow_fewer_replicas": True}
+    settings = Settings.model_validate({"server": {"data_dir": tmp_path}, "stream": streams})
+    async with publishing(wanted) as (_, publisher):
+        await publisher.append([raw_callback("a")])
+        for late_s, level, words in ((60.0, "ok", "1 batches"), (-1.0, "warning", "the oldest for 0 s")):
+            monkeypatch.setattr(doctor, "LATE_S", late_s)
+            found = await asyncio.to_thread(lambda: [*doctor.run_checks(settings)])
+            (stream,) = [one for one in found if one.check == "stream"]
+            assert (stream.level, words in stream.finding, "recorder" in stream.remedy) == (level, True, level != "ok")
 
 
 @in_loop

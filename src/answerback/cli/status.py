@@ -119,15 +119,16 @@ def _print_stream(view: StatusView) -> None:
 
 
 def _shard_row(name: str, shard: dict[str, Any], view: StatusView) -> tuple[object, ...]:
+    if failure := shard.get("failure"):  # then the numbers are not known, and no zeros
+        return (name, *[""] * (len(_shard_columns()) - 2), tr_message(failure))
     oldest_us = shard.get("oldest_us")
     age_s = None if oldest_us is None else view.at.timestamp() - oldest_us / 1_000_000
     age = tr("{age_s:.0f} s ago", age_s=age_s or 0.0)
-    size_bytes = shard.get("size_bytes")
     return (
         name,
         shard.get("messages"),
-        "" if size_bytes is None else format_bytes(size_bytes),
+        format_bytes(shard.get("size_bytes") or 0),
         *(shard.get(field) for field in ("pending", "delivered", "leader", "current")),
         "" if age_s is None else Styled(f"[red]{age}[/]") if age_s > _OLD_S else age,
-        tr_message(shard.get("failure") or ""),
+        "",
     )

@@ -25,7 +25,7 @@ from answerback.ledger.write.partitions import partitions_ahead
 from answerback.ledger.write.retention import estimate
 from answerback.service.check_result import CheckLevel, CheckResult, describe_error, format_bytes
 from answerback.service.factories import build_stream, inbox_config
-from answerback.service.inbox_checks import check_place, check_room, check_waiting, has_inbox
+from answerback.service.inbox_checks import LATE_S, check_place, check_room, check_waiting, has_inbox
 from answerback.service.ledger_config import ledger_config, open_for_reading
 
 if TYPE_CHECKING:
@@ -153,6 +153,11 @@ def _stream(settings: Settings) -> CheckResult:
             "stream", CheckLevel.ERROR, describe_error(error), "every callback is answered 503 until this is fixed"
         )
     held = f"{len(shards)} streams, {sum(shard.messages for shard in shards)} batches waiting in them"
+    oldest_us = min((shard.oldest_us for shard in shards if shard.oldest_us is not None), default=None)
+    age_s = 0.0 if oldest_us is None else time.time() - oldest_us / 1e6
+    if age_s > LATE_S:
+        remedy = "start a process with the role recorder; answerback status says whether one runs and what it fails at"
+        return CheckResult("stream", CheckLevel.WARNING, f"{held}, the oldest for {age_s:,.0f} s", remedy)
     return CheckResult("stream", CheckLevel.OK, f"{held}; sync_interval is set on the servers: it should be always")
 
 

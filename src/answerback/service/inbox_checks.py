@@ -13,7 +13,7 @@ from answerback.service.factories import inbox_config
 from answerback.service.ledger_config import open_for_reading
 
 _NEARLY_FULL, _HALF_FULL = 0.9, 0.5
-_LATE_S = 60.0
+LATE_S = 60.0
 
 
 def has_inbox(settings: Settings) -> bool:
@@ -43,7 +43,7 @@ def check_waiting(settings: Settings) -> CheckResult:
         finding += f"; {ended:,} of them are of gateways that have ended"
     if waiting.bytes > _NEARLY_FULL * settings.inbox.max_bytes:
         return CheckResult("inbox", CheckLevel.ERROR, finding, f"callbacks are soon answered 503: {_remedy(settings)}")
-    is_late = is_certain and waiting.rows and (waiting.age_s > _LATE_S or not has_inbox(settings))
+    is_late = is_certain and waiting.rows and (waiting.age_s > LATE_S or not has_inbox(settings))
     if is_late or waiting.bytes > _HALF_FULL * settings.inbox.max_bytes:
         return CheckResult("inbox", CheckLevel.WARNING, finding, _remedy(settings))
     return CheckResult("inbox", CheckLevel.OK, finding)

@@ -445,6 +445,8 @@ TEXTS: Mapping[str, str] = FROM_OTHERS | {
     "no stream: callbacks are appended to the inbox": "没有流：回调追加到收件箱",
     "every callback is answered 503 until this is fixed": "修复之前，所有回调都应答 503",
     "{} streams, {} batches waiting in them": "{0} 个流，{1} 个批次等待",
+    "{}, the oldest for {} s": "{0}，最早的已等 {1} 秒",
+    "start a process with the role recorder; answerback status says whether one runs and what it fails at": "启动一个带 recorder 角色的进程；是否有在运行、为何失败见 answerback status",
     "sync_interval is set on the servers: it should be always": "sync_interval 在服务器上设置，应为 always",
     "nothing to check yet": "暂无可检查的",
     "{} cannot be written": "{0} 不可写",
