@@ -438,6 +438,8 @@ def _leave(command: Callable[[], object]) -> NoReturn:
         command()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            sys.stderr.write(f"{end.code}\n")
     except BaseException:  # noqa: BLE001  # the interpreter's last resort
         sys.excepthook(*sys.exc_info())
         status = 1

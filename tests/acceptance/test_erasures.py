@@ -163,8 +163,7 @@ def test_one_that_nobody_can_read_any_more_fails(tmp_path: Path) -> None:
 
 def test_one_that_fails_says_why_and_goes_on(tmp_path: Path) -> None:
     """In the receipt, the status and the metrics, and at the end of the command, which does not wait for ever; then it is done."""
-    executed = {"PYTHONUTF8": "1"}  # the interpreter prints the worker's last words, which a forked one has not
-    with Gateway(tmp_path / "data", settings=executed) as gateway:
+    with Gateway(tmp_path / "data") as gateway:
         fill(gateway, NUMBER, "one")
         gateway.await_recorded()
         with closing(sqlite3.connect(gateway.ledger)) as meddler:
