@@ -1,11 +1,16 @@
 """What a disk may hold after a power cut: all that was synced, and of the rest any part, in any order, in pieces of a sector."""
 
 import random
+import shutil
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+
+import pytest
 
 SECTOR_BYTES = 512
 _HEAD = struct.Struct("=4Q")
@@ -34,6 +39,28 @@ def read_events(record: Path) -> Iterator[Event]:
         path, at = content[at : at + path_bytes].decode(), at + path_bytes
         yield Event(chr(what), path, offset, content[at : at + data_bytes])
         at += data_bytes
+
+
+def record_events(home: Path, victim: Path, *arguments: str) -> list[Event]:
+    """What a real process does to its files in `/disk`, and what it says itself, in order. It is given that directory and the record."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("SKIPPED FAULT: no C compiler to make a library that records writes")
+    library, record, disk = home / "recording.so", home / "record", home / "disk"
+    source = Path(__file__).with_name("recording.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl", "-lpthread"], check=True)
+    disk.mkdir()
+    subprocess.run(
+        [sys.executable, victim, disk, record, *arguments],
+        env={
+            "PYTHONPATH": str(source.parents[1]),
+            "LD_PRELOAD": str(library),
+            "RECORDED": str(disk),
+            "RECORD": str(record),
+        },
+        check=True,
+    )
+    return [event._replace(path=event.path.removeprefix(str(home))) for event in read_events(record)]
 
 
 @dataclass
@@ -79,7 +106,7 @@ class Disk:
         for path, file in self._pending_names:
             if chance.random() < share:
                 _name(names, path, file)
-        for path, file in names.items():
+        for path, file in sorted(names.items()):  # a directory before what is in it, whichever was synced first
             target = place / Path(path).relative_to(self._top)
             if file.is_directory:
                 target.mkdir()

@@ -41,7 +41,7 @@ def main(directory: Path, record: str) -> None:
     os.umask(0o077)
     handle = os.open(record, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     for generation in range(1, ROUNDS + 1):
-        asyncio.run(_live(directory, handle, generation))
+        asyncio.run(_live(directory / "inbox", handle, generation))
 
 
 main(Path(sys.argv[1]), sys.argv[2])

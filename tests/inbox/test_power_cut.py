@@ -2,16 +2,13 @@
 
 import os
 import random
-import shutil
-import subprocess
-import sys
 import tempfile
 from collections import defaultdict
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from inbox.disk_model import Disk, Event, read_events
+from inbox.disk_model import Disk, Event, record_events
 from inbox.power_cut_bodies import body
 from inbox.world import ALL, bodies, config
 
@@ -25,24 +22,7 @@ SEED = int(os.environ.get("SEED", str(random.randrange(2**32))))
 @pytest.fixture(scope="module")
 def events(tmp_path_factory: pytest.TempPathFactory) -> list[Event]:
     """What a real process does to its files, and when it answers, in order."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("SKIPPED FAULT: no C compiler to make a library that records writes")
-    home = tmp_path_factory.mktemp("victim")
-    library, record = home / "recording.so", home / "record"
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, HERE / "recording.c", "-ldl", "-lpthread"], check=True)
-    (home / "disk").mkdir()
-    subprocess.run(
-        [sys.executable, HERE / "power_cut_victim.py", home / "disk" / "inbox", record],
-        env={
-            "PYTHONPATH": str(HERE.parent),
-            "LD_PRELOAD": str(library),
-            "RECORDED": str(home / "disk"),
-            "RECORD": str(record),
-        },
-        check=True,
-    )
-    found = [event._replace(path=event.path.removeprefix(str(home))) for event in read_events(record)]
+    found = record_events(tmp_path_factory.mktemp("victim"), HERE / "power_cut_victim.py")
     assert {event.what for event in found} >= {*"CWSUAR"}, "it records what the process does"
     return found
 
