@@ -38,6 +38,7 @@ if (code) {
 const current = document.querySelector(".sections [aria-current]");
 const sections = current?.closest(".sections");
 if (sections && sections.scrollWidth > sections.clientWidth) {
+  sections.addEventListener("scroll", () => sections.classList.toggle("scrolled", sections.scrollLeft > 0));
   sections.scrollLeft = current.offsetLeft - sections.clientWidth / 2;
 }
 
