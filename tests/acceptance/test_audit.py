@@ -55,9 +55,14 @@ class World(NamedTuple):
         return [self.gateway.rows(f"SELECT * FROM {table} ORDER BY 1") for table in WATCHED]  # our own names
 
     def await_settled(self) -> None:
-        """Wait until nothing is on its way."""
+        """Wait until nothing is on its way, and no erasure under way, which changes endpoints."""
         await_true(
-            lambda: not self.gateway.rows("SELECT id FROM deliveries WHERE state IN ('pending', 'blocked')"),
+            lambda: (
+                not self.gateway.rows(
+                    "SELECT id FROM deliveries WHERE state IN ('pending', 'blocked') UNION ALL "
+                    "SELECT id FROM erasures WHERE finished_us IS NULL"
+                )
+            ),
             lambda: f"on its way: {self.gateway.rows('SELECT * FROM deliveries')}",
         )
 
