@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from client.unruly_server import Behaviour, UnrulyServer, answer, hang_up, say
 
+from answerback.cli.connection import Remote, connect
 from answerback.cli.profiles import Profile, save_profile
-from answerback.cli.target import Remote, Target, connect
+from answerback.cli.target import Target
 from answerback.config import load_settings
 from answerback.config.server import ServerSettings
 from answerback.config.settings import DEFAULT_FILE

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from answerback.cli.connection import Remote, connect, read_text, trust
 from answerback.cli.language import tr
 from answerback.cli.output import AsJson, err, out, print_json, print_table
 from answerback.cli.profiles import (
@@ -20,7 +21,6 @@ from answerback.cli.profiles import (
     profile_path,
     save_profile,
 )
-from answerback.cli.target import Remote, connect, read_text, trust
 from answerback.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -6,33 +6,26 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from functools import cached_property, wraps
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, get_args
 
-import msgspec
 import typer
 
+from answerback.cli.connection import CA_FILE, Remote, connect, read_text
 from answerback.cli.language import tr, tr_message
 from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
 from answerback.cli.output import err
 from answerback.cli.profiles import DEFAULT_PROFILE, Profile, load_profile, profile_path
-from answerback.errors import ConfigError, describe_os_error
+from answerback.errors import ConfigError
 
 if TYPE_CHECKING:
-    import ssl
-
     from answerback.cli.local import LocalGateway
-    from answerback.client import ApiError, Client
+    from answerback.client import Client
     from answerback.config import Settings
 
 P = ParamSpec("P")
 
-_NO_ROUTE = ("there is nothing at this address", "the gateway answered", "Not Found")
-"""How a 404 begins that is about the address: the gateway's, a server's without a problem, and FastAPI's own."""
-_REDIRECTION = 3  # 3xx
-_UNTRUSTED = "certificate is not trusted"
-_URL, _KEY, _PROFILE, _CA_FILE = "ANSWERBACK_URL", "ANSWERBACK_KEY", "ANSWERBACK_PROFILE", "ANSWERBACK_CA_FILE"
+_URL, _KEY, _PROFILE = "ANSWERBACK_URL", "ANSWERBACK_KEY", "ANSWERBACK_PROFILE"
 _PLACES = ("answerback.toml", "answerback-data")
 _PLACE_VARIABLES = (
     "ANSWERBACK_SERVER__DATA_DIR",
@@ -53,14 +46,6 @@ KeyFile = Annotated[
 ProfileName = Annotated[
     str | None, typer.Option("--profile", help="A remote gateway that `answerback login` has stored.")
 ]
-
-
-class Remote(msgspec.Struct, frozen=True, kw_only=True):
-    """A gateway that is asked over HTTP: `name` is what chose it and `key_name` where its key is from, for errors."""
-
-    name: str
-    key_name: str
-    profile: Profile
 
 
 class Target:
@@ -84,9 +69,9 @@ class Target:
         return self._named() or self._from_environment() or self._left_over()
 
     def _named(self) -> Remote | None:
-        if url := self._options["url"]:
+        if (url := self._options["url"]) is not None:
             return self._at("--url", url)
-        if name := self._options["profile"]:
+        if (name := self._options["profile"]) is not None:
             return self._logged_in(f"--profile {name}", name)
         return None
 
@@ -112,8 +97,8 @@ class Target:
         key_name, key = self._read_key()
         if key is None:
             raise ConfigError(f"{name}: there is no API key for it: give --key-file or {_KEY}, or log in")
-        ca_file = os.environ.get(_CA_FILE)
-        ca = read_text(_CA_FILE, Path(ca_file)) if ca_file else None
+        ca_file = os.environ.get(CA_FILE)
+        ca = read_text(CA_FILE, Path(ca_file)) if ca_file else None
         return Remote(name=name, key_name=key_name, profile=Profile(url=url, key=key, ca=ca))
 
     def _logged_in(self, name: str, profile_name: str) -> Remote:
@@ -182,81 +167,6 @@ class Target:
             key_name = str(directory / KEY_NAME)
             key = _read_line(directory / KEY_NAME, "there is no API key here: name its file with --key-file")
         return Remote(name=str(directory / URL_NAME), key_name=key_name, profile=Profile(url=url, key=key))
-
-
-@contextmanager
-def connect(remote: Remote, *, masked: bool = False) -> "Iterator[Client]":
-    """A client of a gateway; what goes wrong is said of the option, the variable or the profile at fault. Raises AnswerbackError."""
-    from answerback.client import (
-        ApiError,
-        ConnectionFailed,
-        Forbidden,
-        RateLimited,
-        Unauthorized,
-        Unavailable,
-        UnexpectedResponse,
-    )
-
-    name, url = remote.name, remote.profile.url
-    try:
-        with _make_client(remote, masked=masked) as client:
-            yield client
-    except Unauthorized as error:
-        if remote.key_name == name:
-            raise ConfigError(f"{name}: {url} does not know this key: log in again with `answerback login`") from error
-        raise ConfigError(f"{remote.key_name}: {url} does not know this key") from error
-    except ConnectionFailed as error:
-        if _UNTRUSTED in error.detail:
-            raise ConfigError(
-                f"{name}: {error}; that of a private authority is named with `answerback login --ca-file`, or with {_CA_FILE}"
-            ) from error
-        raise ConfigError(f"{name}: {error}") from error
-    except (Forbidden, RateLimited, Unavailable, UnexpectedResponse) as error:
-        raise ConfigError(f"{name}: {error}") from error
-    except ApiError as error:
-        if _is_no_route(error):
-            raise ConfigError(
-                f"{name}: {url} does not offer this: it is no gateway, or one of another version"
-            ) from error
-        raise
-
-
-def _make_client(remote: Remote, *, masked: bool) -> "Client":
-    from answerback.client import Client
-
-    profile = remote.profile
-    tls = None if profile.ca is None else trust(remote.name, profile.ca)
-    try:
-        return Client(profile.url, profile.key, tls=tls, masked=masked)
-    except ConfigError as error:
-        name = remote.key_name if str(error).startswith("key: ") else remote.name
-        raise ConfigError(f"{name}: {error}") from error
-
-
-def _is_no_route(error: "ApiError") -> bool:
-    """Whether nothing of a gateway is at the address, or nothing that does this; a proxy may lead elsewhere."""
-    is_missing = error.status == HTTPStatus.NOT_FOUND and error.detail.startswith(_NO_ROUTE)
-    return is_missing or error.status == HTTPStatus.METHOD_NOT_ALLOWED or (error.status or 0) // 100 == _REDIRECTION
-
-
-def trust(name: str, ca: str) -> "ssl.SSLContext":
-    """Trust the authority of these certificates alone. Raises ConfigError."""
-    import ssl
-
-    try:
-        return ssl.create_default_context(cadata=ca or "-")
-    except ssl.SSLError as error:
-        raise ConfigError(f"{name}: expected the certificates of an authority in PEM") from error
-
-
-def read_text(name: str, path: Path) -> str:
-    """What is in a file that an option or a variable names. Raises ConfigError."""
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except UnicodeDecodeError:  # which would show what it read
-        raise ConfigError(f"{name}: {path}: is no text in ASCII") from None
-    except OSError as error:
-        raise ConfigError(f"{name}: {path}: {describe_os_error(error)}") from error
 
 
 def _read_line(path: Path, otherwise: str) -> str:
