@@ -187,7 +187,7 @@ def test_a_name_that_is_misspelt_is_refused(client: Any, unruly: UnrulyServer) -
     for ask in (client.calls.list, client.export, client.events, client.stats, client.replays.start):
         with pytest.raises(TypeError, match="got an unexpected keyword argument 'chanel'"):
             ask(*(["calls"] if ask in (client.export, client.replays.start) else []), chanel="alerts")
-    with pytest.raises(TypeError, match=r"'retry': expected key, proxy, retries, timeout_s, tls, url$"):
+    with pytest.raises(TypeError, match=r"'retry': expected key, masked, proxy, retries, timeout_s, tls, url$"):
         Client(unruly.url, KEY, retry=1)  # type: ignore[call-arg]
     assert not unruly.received
 
