@@ -111,7 +111,8 @@ class Forked:
     def send_signal(self, number: int) -> None:
         """Signal it, unless it has ended."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it has, a moment ago
+                os.kill(self.pid, number)
 
     def terminate(self) -> None:
         """Ask it to end."""

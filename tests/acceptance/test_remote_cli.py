@@ -282,11 +282,11 @@ def test_it_is_said_in_chinese_too(laptop: Laptop, command: str, said: str) -> N
 
 def test_numbers_are_masked_by_who_asks_and_by_the_key(laptop: Laptop) -> None:
     """What is not asked for is not revealed; a viewer sees hosts alone of an endpoint's URL."""
-    told = re.compile(r"numbers_unmasked .*path=/v1/calls/told")
-    revealed = len(told.findall(laptop.gateway.stderr))
+    shown_in_full = re.compile(r"numbers_unmasked .*path=/v1/calls/told")
+    revealed = len(shown_in_full.findall(laptop.gateway.stderr))
     assert json.loads(laptop.run("calls", "show", "told", "--json").stdout)["mobile"] == "137****8888"
     assert json.loads(laptop.run("calls", "show", "told", "--json", "--unmask").stdout)["mobile"] == MOBILE
-    await_true(lambda: len(told.findall(laptop.gateway.stderr)) == revealed + 1)
+    await_true(lambda: len(shown_in_full.findall(laptop.gateway.stderr)) == revealed + 1)
     for profile, shown in (("viewer", False), ("operator", True)):
         done = laptop.run("endpoints", "list", "--profile", profile)
         assert ("/secret/path" in done.stdout) == shown
