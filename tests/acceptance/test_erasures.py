@@ -161,6 +161,7 @@ def test_one_that_nobody_can_read_any_more_fails(tmp_path: Path) -> None:
         assert gateway.rows("SELECT count(*) FROM erasures WHERE sealed_number IS NOT NULL") == [(0,)]
 
 
+@pytest.mark.soak
 def test_one_that_fails_says_why_and_goes_on(tmp_path: Path) -> None:
     """In the receipt, the status and the metrics, and at the end of the command, which does not wait for ever; then it is done."""
     with Gateway(tmp_path / "data") as gateway:

@@ -119,6 +119,7 @@ def test_metrics_show_the_lag(behind: Gateway) -> None:
     assert float(lag[1]) > BEHIND_S
 
 
+@pytest.mark.soak
 def test_a_writer_that_hangs_is_noticed(tmp_path: Path) -> None:
     """By the metrics and the status, though nothing waits: the heartbeat is not answered. Callbacks are, and readers are told."""
     with Gateway(tmp_path / "data") as gateway:

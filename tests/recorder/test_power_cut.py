@@ -66,6 +66,7 @@ def test_a_power_cut(events: list[Event], share: float) -> None:
     assert cut_everywhere(events, share) > 60
 
 
+@pytest.mark.soak
 def test_rows_that_go_too_early_are_found(tmp_path: Path) -> None:
     """The test above can fail: where the inbox does not wait for the ledger's sync, something is lost."""
     with pytest.raises(AssertionError, match="SEED="):
