@@ -47,9 +47,10 @@ async def test_made(nats_cluster: NatsCluster) -> None:
             config = (await hand.ask(f"STREAM.INFO.{wanted.name}-{shard}"))["config"]
             assert {name: config.get(name, False) for name in MADE} == MADE
             assert config["max_bytes"] == wanted.max_bytes
+        shards = await _led(stream)
+        for shard in (1, 2, 3):
             consumer = (await hand.ask(f"CONSUMER.INFO.{wanted.name}-{shard}.recorders"))["config"]
             assert (consumer["ack_policy"], consumer["max_deliver"]) == ("explicit", -1)
-        shards = await _led(stream)
         assert [shard.stream for shard in shards] == [f"{wanted.name}-{n}" for n in (1, 2, 3)]
         assert {(shard.replicas, shard.messages, shard.failure, shard.oldest_us) for shard in shards} == {
             (3, 0, None, None)
