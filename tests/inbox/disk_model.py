@@ -41,7 +41,7 @@ def read_events(record: Path) -> Iterator[Event]:
         at += data_bytes
 
 
-def record_events(home: Path, victim: Path, *arguments: str) -> list[Event]:
+def record_events(home: Path, victim: Path) -> list[Event]:
     """What a real process does to its files in `/disk`, and what it says itself, in order. It is given that directory and the record."""
     compiler = shutil.which("cc")
     if compiler is None:
@@ -51,7 +51,7 @@ def record_events(home: Path, victim: Path, *arguments: str) -> list[Event]:
     subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl", "-lpthread"], check=True)
     disk.mkdir()
     subprocess.run(
-        [sys.executable, victim, disk, record, *arguments],
+        [sys.executable, victim, disk, record],
         env={
             "PYTHONPATH": str(source.parents[1]),
             "LD_PRELOAD": str(library),

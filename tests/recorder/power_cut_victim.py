@@ -10,14 +10,11 @@ from builders import status
 from inbox.disk_model import Event
 from recorder.world import InlineClient, append, opened, recording
 
-from answerback.inbox import Inbox
 from answerback.ledger import open_sqlite
-from answerback.recorder import inbox_recorder
 
 STARTS = 2
 APPENDS = 30
 PAUSE_S = 0.06
-SYNC_EVERY_S = 0.3
 
 
 async def _live(home: Path, record: int, start: int) -> None:
@@ -29,16 +26,12 @@ async def _live(home: Path, record: int, start: int) -> None:
                 await asyncio.sleep(PAUSE_S)
 
 
-def main(home: Path, record: str, *, is_careless: bool) -> None:
-    """Live a few times; `is_careless`: rows may go as soon as they are recorded, whether that is synced or not."""
-    vars(inbox_recorder)["_SYNC_EVERY_S"] = 60.0 if is_careless else SYNC_EVERY_S
-    if is_careless:
-        kept = Inbox.mark_recorded
-        Inbox.mark_recorded = lambda inbox, generation, position, **_: kept(inbox, generation, position)  # type: ignore[method-assign]
+def main(home: Path, record: str) -> None:
+    """Live a few times."""
     os.umask(0o077)
     handle = os.open(record, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     for start in range(STARTS):
         asyncio.run(_live(home, handle, start))
 
 
-main(Path(sys.argv[1]), sys.argv[2], is_careless=sys.argv[3:] == ["careless"])
+main(Path(sys.argv[1]), sys.argv[2])

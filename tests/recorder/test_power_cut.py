@@ -12,6 +12,7 @@ from inbox.disk_model import Disk, Event, record_events
 from recorder.world import InlineClient, opened, recorded, recording
 from sqlalchemy import select
 
+from answerback.errors import LedgerUnavailable
 from answerback.ledger import open_sqlite
 from answerback.ledger.tables import call_key, callbacks, calls
 
@@ -59,15 +60,13 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> list[Event]:
     ids="{} of what was not synced".format,
 )
 def test_a_power_cut(events: list[Event], share: float) -> None:
-    """The ledger may lose what it has not synced: the inbox still has it."""
-    lazy = sum(event.what == "W" and event.path.endswith("ledger.db-wal") for event in events)
-    syncs = sum(event.what == "S" and event.path.endswith("ledger.db-wal") for event in events)
-    assert lazy > 2 * syncs, "it commits without a sync"
+    """Rows that have left the inbox are in the ledger; what the ledger lacks, its position of the log included, the inbox still has."""
     assert cut_everywhere(events, share) > 60
 
 
 @pytest.mark.soak
-def test_rows_that_go_too_early_are_found(tmp_path: Path) -> None:
-    """The test above can fail: where the inbox does not wait for the ledger's sync, something is lost."""
-    with pytest.raises(AssertionError, match="SEED="):
-        cut_everywhere(record_events(tmp_path, VICTIM, "careless"), 0.0)
+def test_a_sync_that_is_left_out_is_found(events: list[Event]) -> None:
+    """The test above can fail: a ledger that does not sync its commits loses what has left the inbox."""
+    careless = [event for event in events if event.what != "S" or not event.path.endswith("ledger.db-wal")]
+    with pytest.raises((AssertionError, LedgerUnavailable)):
+        cut_everywhere(careless, 0.0)

@@ -100,17 +100,14 @@ class Inbox:
             self._reading, self._read_file, wanted, after, max_callbacks, max_bytes
         )
 
-    def mark_recorded(self, generation: bytes, position: int, *, is_synced: bool = True) -> None:
+    def mark_recorded(self, generation: bytes, position: int) -> None:
         """The ledger has the rows up to `position`: they are deleted after `keep_s`, or sooner where room is needed.
 
-        Not before they are synced: say it again then. A position before the one of the last call is that of a ledger which went
-        back: the rows after it wait again.
+        A position before the one of the last call is that of a ledger which went back: the rows after it wait again.
         """
         if (found := self._backlog.find(generation)) is not None:
             self._backlog.record(found, position)
-            self._retention.go_back(found.number, found.recorded.position)
-            if is_synced:
-                self._retention.mark(found.number, found.recorded.position, time.monotonic())
+            self._retention.mark(found.number, found.recorded.position, time.monotonic())
 
     @property
     def max_bytes(self) -> int:

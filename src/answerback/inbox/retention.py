@@ -1,4 +1,4 @@
-"""What may be deleted: rows that the ledger has kept for long enough, or at all where their space is needed."""
+"""What may be deleted: rows that were recorded long enough ago, or at all where their space is needed."""
 
 import threading
 from collections import defaultdict, deque
@@ -16,19 +16,13 @@ class Retention:
         self._recorded: dict[int, int] = {}
         self._lock = threading.Lock()
 
-    def go_back(self, number: int, position: int) -> None:
-        """No rows of a generation are recorded after `position`."""
-        with self._lock:
-            self._recorded[number] = min(position, self._recorded.get(number, 0))
-            marks = self._marks[number]
-            while marks and marks[-1][1] > position:
-                marks.pop()
-
     def mark(self, number: int, position: int, now_s: float) -> None:
-        """The rows of a generation are recorded up to `position`, which is not before those of earlier marks."""
+        """The rows of a generation are recorded up to `position`, and no others."""
         with self._lock:
             self._recorded[number] = position
             marks = self._marks[number]
+            while marks and marks[-1][1] > position:
+                marks.pop()
             if marks and now_s <= marks[-1][0]:
                 marks[-1] = (marks[-1][0], position)
             else:

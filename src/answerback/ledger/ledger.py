@@ -56,14 +56,12 @@ class Transactions(Protocol):
         work: Callable[[Connection], T],
         on_rollback: Callable[[], None],
         *,
-        lazy: bool = False,
         shared: bool = False,
         idempotent: bool = False,
     ) -> T:
         """Do `work` in a transaction, committed when it returns; `on_rollback` is called each time it was not.
 
-        `lazy`: it may be left to a later commit to sync it. Shared with others, if the backend can: `work` locks what it changes.
-        `idempotent`: to do it twice does no harm.
+        Shared with others, if the backend can: `work` locks what it changes. `idempotent`: to do it twice does no harm.
         """
 
     @property
@@ -111,12 +109,12 @@ class Ledger:
         return self._record(lambda _: [batch], saturated, enqueue_deliveries=enqueue_deliveries)
 
     def record_log(
-        self, log: bytes, after: int, rows: Sequence[LogRow], saturated: Collection[int] = (), *, lazy: bool = False
+        self, log: bytes, after: int, rows: Sequence[LogRow], saturated: Collection[int] = ()
     ) -> tuple[Sequence[LogSlice], RecordResult]:
         """Do what `record_batch` does with what rows of `log` hold, in slices; return those that were recorded.
 
         The position moves from `after` to that of the last of them in the same transaction; a log without a name has none. A batch
-        whose id the ledger holds already is passed over. `lazy` as `write` has it. Raises PositionConflict.
+        whose id the ledger holds already is passed over. Raises PositionConflict.
         """
         read: list[LogSlice] = []
         for one in parse_slices(log, after, rows):
@@ -139,7 +137,7 @@ class Ledger:
             if log and done:
                 advance_position(connection, log, after, slices[done - 1].position, to_us(datetime.now(UTC)))
 
-        recorded = self._record(find_new, saturated, then=advance, is_write_waiting=self.is_write_waiting, lazy=lazy)
+        recorded = self._record(find_new, saturated, then=advance, is_write_waiting=self.is_write_waiting)
         return slices[: recorded.slices], recorded
 
     def _record(
@@ -149,7 +147,6 @@ class Ledger:
         *,
         then: Callable[[Connection, int], None] = lambda _connection, _done: None,
         is_write_waiting: Callable[[], bool] = never,
-        lazy: bool = False,
         enqueue_deliveries: bool = True,
     ) -> RecordResult:
         """Record what `find_slices` finds in the transaction; where it is refused for what is in it, all but that.
@@ -178,7 +175,7 @@ class Ledger:
             return recorded
 
         try:
-            return self.write(work, shared=True, lazy=lazy)
+            return self.write(work, shared=True)
         except Exception as error:
             if not can_bisect(error):
                 raise
@@ -188,14 +185,12 @@ class Ledger:
         self,
         work: Callable[[Connection, SubscriptionCache], T],
         *,
-        lazy: bool = False,
         shared: bool = False,
         idempotent: bool = False,
     ) -> T:
         """Do `work` in one transaction, committed when it returns. Raises LedgerUnavailable: nothing was done.
 
-        Exclusive, or `shared` with other processes where the backend can: then it has to lock the calls that it changes. A power
-        cut may take back a `lazy` commit, until one that is not lazy has followed.
+        Exclusive, or `shared` with other processes where the backend can: then it has to lock the calls that it changes.
         """
 
         def with_subscriptions(connection: Connection) -> T:
@@ -203,9 +198,7 @@ class Ledger:
             return work(connection, self._subscriptions)
 
         with translate_driver_errors(self.engine):
-            return self._transactions.write(
-                with_subscriptions, self._on_rollback, lazy=lazy, shared=shared, idempotent=idempotent
-            )
+            return self._transactions.write(with_subscriptions, self._on_rollback, shared=shared, idempotent=idempotent)
 
     def _on_rollback(self) -> None:
         """A transaction was: what was learned in it may not hold."""

@@ -1,8 +1,7 @@
 """Record an inbox into the ledger: forward from the position that the ledger holds.
 
 The position is asked from the ledger at the start and after every failure, never remembered: whatever died in between, a row is
-recorded once. Rows leave the inbox only after the ledger has said that it holds them, and has synced that: to do so once a second,
-and not with every commit, leaves the disk to the answers. After a power cut the rest is recorded again.
+recorded once. Rows leave the inbox only after the ledger has said that it holds them.
 """
 
 import asyncio
@@ -13,13 +12,12 @@ from datetime import UTC, datetime, timedelta
 from answerback.errors import LedgerUnavailable, NotFound, PositionConflict
 from answerback.inbox import Generation, Inbox, Waiting
 from answerback.ledger.client import LedgerClient
-from answerback.ledger.commands import ForgetLogs, LogPositions, ProbeWrite
+from answerback.ledger.commands import ForgetLogs, LogPositions
 from answerback.ledger.types import from_us, to_us
 from answerback.recorder.metrics import RecorderMetrics
 from answerback.recorder.recorder import MAX_BYTES, MAX_CALLBACKS, Recorder, log
 
 _POLL_S = 1.0
-_SYNC_EVERY_S = 1.0
 _ALONE_AFTER_S = 10.0
 """Another recorder on the log has ended where the position has not moved for so long."""
 _KEEP_EVERY_S = 86_400.0
@@ -35,8 +33,6 @@ class InboxRecorder(Recorder):
         self._appended = asyncio.Event()
         self._changed = asyncio.Event()
         self._reached = (0, 0)  # the number of a generation, and the position in it
-        self._unsynced: dict[bytes, int] = {}  # a generation -> the position that the ledger may not have synced yet
-        self._synced_s = float("-inf")
         self._conflicts = 0
 
     def start(self) -> None:
@@ -89,7 +85,7 @@ class InboxRecorder(Recorder):
         """Record each generation from where the ledger is, the present one until stopped."""
         positions = await self._positions()
         for id_, position in positions.items():
-            self._mark_recorded(id_, position, lazy=True)
+            self._inbox.mark_recorded(id_, position)
         for generation in self._inbox.generations:
             await self._record_generation(generation, positions[generation.id])
 
@@ -102,36 +98,17 @@ class InboxRecorder(Recorder):
             except NotFound:  # all of it was recorded before, and is deleted by now
                 rows = []
             if rows:
-                lazy = time.monotonic() < self._synced_s + _SYNC_EVERY_S
-                given = [(row.position, row.payload) for row in rows]
-                reply = await self._record(generation.id, position, given, lazy=lazy)
+                reply = await self._record(generation.id, position, [(row.position, row.payload) for row in rows])
                 self._conflicts = 0
                 position = reply.position
-                self._mark_recorded(generation.id, position, lazy=lazy)
+                self._inbox.mark_recorded(generation.id, position)
                 self._set_reached(generation, position)
                 await self._rest_after(reply)
                 continue
             self._set_reached(generation, position)
-            is_last = self._is_stopping.is_set() or generation.id != self._inbox.present.id
-            if self._unsynced and (is_last or time.monotonic() >= self._synced_s + _SYNC_EVERY_S):
-                await self._ledger.execute(ProbeWrite())
-                self._mark_synced()
-            if is_last:
+            if self._is_stopping.is_set() or generation.id != self._inbox.present.id:
                 return
             await self._wait_for_rows()
-
-    def _mark_recorded(self, generation: bytes, position: int, *, lazy: bool) -> None:
-        """A commit that is synced has synced all before."""
-        self._inbox.mark_recorded(generation, position, is_synced=False)
-        self._unsynced[generation] = position
-        if not lazy:
-            self._mark_synced()
-
-    def _mark_synced(self) -> None:
-        for generation, position in self._unsynced.items():
-            self._inbox.mark_recorded(generation, position)
-        self._unsynced.clear()
-        self._synced_s = time.monotonic()
 
     async def _wait_for_rows(self) -> None:
         with contextlib.suppress(TimeoutError):

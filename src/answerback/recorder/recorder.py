@@ -92,13 +92,11 @@ class Recorder(ABC):
             self._set_failure(LedgerUnavailable(UnavailableReason.FAULT, type(error).__name__))
         return self._is_stopping.is_set()
 
-    async def _record(
-        self, log_id: bytes, after: int, rows: Sequence[tuple[int, bytes | None]], *, lazy: bool = False
-    ) -> LogReply:
+    async def _record(self, log_id: bytes, after: int, rows: Sequence[tuple[int, bytes | None]]) -> LogReply:
         """Record `rows`, or the first of them where another write waits."""
         began_s = time.perf_counter()
         try:
-            reply = await self._ledger.execute(RecordLog(log_id, after, rows, list(self._ledger.saturated), lazy=lazy))
+            reply = await self._ledger.execute(RecordLog(log_id, after, rows, list(self._ledger.saturated)))
         except Exception:
             self._metrics.failures += 1
             raise

@@ -45,8 +45,6 @@ class RecordLog(Command[LogReply], frozen=True):
 
     Their deliveries are enqueued; of endpoints that are `saturated` no jobs come back. `trace` asks for a `TransactionTrace`.
 
-    A `lazy` one may be taken back by a power cut, until another command has written: the log has to keep its rows until then.
-
     A row is its position and its payload, None where it and all since the one before are missing or damaged. A batch with an id that the
     ledger holds is passed over. Where another command waits it stops early. `log` is empty for a stream: positions then number the rows, and
     nothing but the ids of batches is kept. Raises PositionConflict.
@@ -57,11 +55,10 @@ class RecordLog(Command[LogReply], frozen=True):
     rows: Sequence[LogRow]
     saturated: list[int] = []  # noqa: RUF012  # msgspec gives each its own
     trace: bool = False
-    lazy: bool = False
 
     def run(self, ledger: Ledger) -> LogReply:
         started_us = to_us(now()) if self.trace else None
-        slices, recorded = ledger.record_log(self.log, self.after, self.rows, self.saturated, lazy=self.lazy)
+        slices, recorded = ledger.record_log(self.log, self.after, self.rows, self.saturated)
         return LogReply(
             slices[-1].position if slices else self.after,
             sum(one.unreadable_rows for one in slices),

@@ -75,7 +75,6 @@ class PostgreSQLTransactions:
         work: Callable[[Connection], T],
         on_rollback: Callable[[], None],
         *,
-        lazy: bool = False,  # noqa: ARG002  # other processes may have read it: each commit is durable
         shared: bool = False,
         idempotent: bool = False,
     ) -> T:

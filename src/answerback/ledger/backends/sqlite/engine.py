@@ -1,14 +1,13 @@
 """The ledger on SQLite: what makes its commit durable, and the check that it is.
 
-It stands on WAL with synchronous=FULL (fsync before commit returns) and on a file system that keeps committed data. Both are
-verified at the start, not assumed. Only what the inbox still holds is committed lazily.
+Law 1 stands on WAL with synchronous=FULL (fsync before commit returns) and on a file system that keeps committed
+data. Both are verified at the start, not assumed.
 """
 
 import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
@@ -85,7 +84,6 @@ class SQLiteTransactions:
     def __init__(self, engine: Engine, file_ids: FileIds | None = None) -> None:
         self._writer = engine.execution_options(writes=True)
         self._connection: Connection | None = None
-        self._synchronous = "FULL"
         self._writing = threading.Lock()
         self._anchor = engine.connect()  # as long as one is open SQLite keeps its shared memory, even on a full disk
         try:
@@ -115,20 +113,17 @@ class SQLiteTransactions:
         work: Callable[[Connection], T],
         on_rollback: Callable[[], None],
         *,
-        lazy: bool = False,
         shared: bool = False,  # noqa: ARG002  # one writes at a time here
         idempotent: bool = False,  # noqa: ARG002  # nothing is done again: SQLite waits for the file by itself
     ) -> T:
         """Do `work` and commit it; `on_rollback` is called where it was not. Raises what the driver raises.
 
-        A `lazy` commit is not synced: a power cut may take it back, until one that is not lazy has followed.
         LedgerUnavailable, too, where the files were moved meanwhile: it is then not known to be stored.
         """
         with self._writing:
             if self._connection is None:
                 self._connection = self._writer.connect()
             try:
-                self._set_synchronous("NORMAL" if lazy else "FULL")
                 with self._connection.begin():
                     done = work(self._connection)
                 self.files.check()
@@ -138,18 +133,12 @@ class SQLiteTransactions:
                 raise
             return done
 
-    def _set_synchronous(self, level: str) -> None:
-        if self._synchronous != level and self._connection is not None:
-            with closing(self._connection.connection.cursor()) as cursor:
-                cursor.execute(f"PRAGMA synchronous={level}")
-            self._synchronous = level
-
     def close(self) -> None:
         self._discard_connection()
         _close(self._anchor)
 
     def _discard_connection(self) -> None:
-        connection, self._connection, self._synchronous = self._connection, None, "FULL"
+        connection, self._connection = self._connection, None
         if connection is not None:
             _close(connection)
 
