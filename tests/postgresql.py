@@ -105,6 +105,7 @@ class PostgreSQL:
             "dynamic_shared_memory_type": "mmap",  # in its own directory, so that a kill leaves nothing behind
             "fsync": "on" if self.fsync else "off",
             "max_connections": CONNECTIONS,
+            "autovacuum_naptime": "1h",  # of so many databases it would start a worker for one every second or two
             "wal_keep_size": "256MB",
             "wal_retrieve_retry_interval": "100ms",  # a standby is back as soon as its primary is
             "timezone": "UTC",

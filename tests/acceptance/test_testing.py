@@ -1,5 +1,6 @@
 """`answerback.testing`, as somebody uses it whose program gets callbacks: what docs/testing.md shows runs, in both languages."""
 
+import ast
 import os
 import re
 import subprocess
@@ -48,11 +49,21 @@ urlpatterns = [voice.django()]
 """
 
 
-@pytest.mark.parametrize("page", PAGES)
+def blocks_of(page: str) -> list[str]:
+    """The programs that it shows."""
+    return re.findall(r"^```python\n(.*?)^```$", (TOP / page).read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_both_languages_show_the_same_programs() -> None:
+    """But for comments."""
+    english, chinese = ([ast.dump(ast.parse(block)) for block in blocks_of(page)] for page in PAGES)
+    assert english == chinese
+
+
 @pytest.mark.parametrize("number", range(5))
-def test_what_the_page_shows_runs(page: str, number: int, tmp_path: Path, bare_pytest: list[str | Path]) -> None:
+def test_what_the_page_shows_runs(number: int, tmp_path: Path, bare_pytest: list[str | Path]) -> None:
     """Each block as a test module of its own, by pytest, by unittest and by Django's own runner."""
-    blocks = re.findall(r"^```python\n(.*?)^```$", (TOP / page).read_text(), re.MULTILINE | re.DOTALL)
+    blocks = blocks_of(PAGES[0])
     assert len(blocks) == 5
     for name, text in {"my_alerts": MY_ALERTS, "settings": SETTINGS, "urls": URLS, "test_mine": blocks[number]}.items():
         (tmp_path / f"{name}.py").write_text(text)
