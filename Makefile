@@ -72,6 +72,7 @@ bench: $(DEV)  ## measure, and write docs/performance.md's figures to bench/resu
 	$(BIN)/python bench/relay.py
 	$(BIN)/python bench/console.py
 	$(BIN)/python bench/cluster.py
+	$(BIN)/python bench/retention.py
 
 crash: $(DEV) $(TOOLS)  ## SIGKILL the server ROUNDS times under load
 	ROUNDS=$(or $(ROUNDS),100) $(BIN)/pytest tests/crash -s --timeout 0 $(ARGS)

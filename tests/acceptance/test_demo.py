@@ -194,6 +194,7 @@ def test_nothing_is_left(tmp_path: Path, number: signal.Signals) -> None:
         await_gone(one, children)
 
 
+@pytest.mark.soak
 def test_a_child_that_is_killed_leaves_nothing_either(tmp_path: Path) -> None:
     """Without the process that would clean up after a killed demo, the demo does it itself. Nobody is told that its history is whole."""
     with running(tmp_path, "--days", "366") as one:
