@@ -80,7 +80,7 @@ class CommandGroup(TyperGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of that name; a shell is offered those whose extra is installed."""
+        """The command of that name; a shell is offered those that can be loaded with the extras that are installed."""
         try:
             command = super().get_command(ctx, cmd_name)
         except ModuleNotFoundError:
