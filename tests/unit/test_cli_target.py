@@ -8,7 +8,7 @@ from client.unruly_server import Behaviour, UnrulyServer, answer, hang_up, say
 
 from answerback.cli.connection import Remote, connect
 from answerback.cli.profiles import Profile, save_profile
-from answerback.cli.target import Target
+from answerback.cli.target import GatewayTarget
 from answerback.config import load_settings
 from answerback.config.server import ServerSettings
 from answerback.config.settings import DEFAULT_FILE
@@ -35,7 +35,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def chosen(**options: Any) -> Remote | None:
     """What the options choose."""
-    return Target({**NOTHING, **options}, is_quiet=True).remote
+    return GatewayTarget({**NOTHING, **options}, is_quiet=True).remote
 
 
 def place(remote: Remote | None) -> tuple[str, str, str] | None:

@@ -8,7 +8,7 @@ import typer
 from answerback.cli.language import current_language, tr
 from answerback.cli.options import Config, DataDir, load_cli_settings
 from answerback.cli.output import AsJson, Styled, format_time, print_json, print_page, print_table
-from answerback.cli.target import Target, for_gateway
+from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.errors import ConfigError
 from answerback.schemas.alerts import AlertView
 
@@ -20,7 +20,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.command("list")
 @for_gateway
-def list_rules(target: Target, as_json: AsJson = False) -> None:
+def list_rules(target: GatewayTarget, as_json: AsJson = False) -> None:
     """List the alert rules of the config file with the values measured last."""
     with target.open() as gateway:
         page = gateway.alerts().first()

@@ -8,7 +8,7 @@ import typer
 from answerback.cli import options
 from answerback.cli.language import current_language, tr, tr_all
 from answerback.cli.output import AsJson, FullNumbers, format_time, print_page, print_view
-from answerback.cli.target import Target, for_gateway
+from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.domain.failure_reasons import FAILURE_REASONS
 from answerback.domain.models import Outcome
 from answerback.schemas.callbacks import CallbackView
@@ -24,7 +24,7 @@ Channel = Annotated[str | None, typer.Option(help="The channel; required if seve
 @calls_app.command("list")
 @for_gateway
 def list_calls(
-    target: Target,
+    target: GatewayTarget,
     channel: options.ByChannel = None,
     mobile: options.ByMobile = None,
     outcome: options.ByOutcome = None,
@@ -58,7 +58,7 @@ def list_calls(
 @calls_app.command("show")
 @for_gateway
 def show_call(
-    target: Target,
+    target: GatewayTarget,
     callid: Callid,
     channel: Channel = None,
     full_numbers: FullNumbers = False,
@@ -73,7 +73,7 @@ def show_call(
 @callbacks_app.command("show")
 @for_gateway
 def show_callbacks(
-    target: Target,
+    target: GatewayTarget,
     callid: Callid,
     channel: Channel = None,
     limit: options.Limit = 50,

@@ -8,12 +8,12 @@ import typer
 from answerback.cli.browser import Open, is_desktop, open_browser
 from answerback.cli.language import tr
 from answerback.cli.output import AsJson, err, print_json
-from answerback.cli.target import Target, for_gateway
+from answerback.cli.target import GatewayTarget, for_gateway
 
 
 @for_gateway
 def console(
-    target: Target,
+    target: GatewayTarget,
     key: Annotated[
         str | None, typer.Option(help="The key whose rights the link gives; the admin key by default.")
     ] = None,

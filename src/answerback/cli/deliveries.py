@@ -21,7 +21,7 @@ from answerback.cli.output import (
     print_table,
 )
 from answerback.cli.progress import ProgressBars
-from answerback.cli.target import Target, for_gateway
+from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.domain.endpoints import DeliveryState
 from answerback.schemas.deliveries import DeliveryView, ReplayView
 
@@ -39,7 +39,7 @@ _COLOURS = {DeliveryState.DELIVERED: "green", DeliveryState.DEAD: "red"}
 @app.command("list")
 @for_gateway
 def list_deliveries(
-    target: Target,
+    target: GatewayTarget,
     endpoint: options.ByEndpoint = None,
     state: options.ByState = None,
     callid: options.ByCallid = None,
@@ -59,7 +59,7 @@ def list_deliveries(
 @app.command("show")
 @for_gateway
 def show(
-    target: Target,
+    target: GatewayTarget,
     id: Annotated[str, typer.Argument(help="The delivery's id, or the webhook-id that the endpoint was sent.")],
     full_numbers: FullNumbers = False,
     as_json: AsJson = False,
@@ -89,7 +89,7 @@ def show(
 @app.command("replay")
 @for_gateway
 def replay_deliveries(
-    target: Target,
+    target: GatewayTarget,
     id: Annotated[str | None, typer.Argument(help="A delivery's id, or its webhook-id.")] = None,
     endpoint: Annotated[
         str | None, typer.Option(help="The endpoint to deliver to again: with --all-dead, or a selection of calls.")

@@ -14,7 +14,7 @@ from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from answerback.cli.language import tr, tr_all, tr_message
 from answerback.cli.output import AsJson, err, fail, out, print_json, print_table
 from answerback.cli.progress import ProgressBars
-from answerback.cli.target import Target, for_gateway
+from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.domain.number_finder import NumberFinder
 from answerback.errors import ConfigError
 from answerback.schemas.erasures import ErasureView
@@ -30,7 +30,7 @@ _BEGIN_S = 90.0
 
 @for_gateway
 def erase(
-    target: Target,
+    target: GatewayTarget,
     number: Annotated[
         str, typer.Option("--number", help="The number, in any notation; one of China where no country is named.")
     ],
@@ -66,7 +66,7 @@ def erase(
     out.print(tr("erased: receipt {id}", id=done.id), highlight=False)
 
 
-def _question(target: Target) -> str:
+def _question(target: GatewayTarget) -> str:
     if target.remote is None:
         return tr("Erase this number for good? What holds it cannot be brought back")
     url = target.remote.profile.url

@@ -15,7 +15,7 @@ from answerback.cli import options
 from answerback.cli.language import tr, tr_message
 from answerback.cli.output import FullNumbers, err, fail
 from answerback.cli.progress import ProgressBars
-from answerback.cli.target import Target, for_gateway
+from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.domain.exports import Dataset, FileFormat
 from answerback.errors import ConfigError
 from answerback.service.check_result import format_bytes
@@ -28,7 +28,7 @@ Moment = typer.Option(formats=options.TIME_FORMATS, help="In --timezone.")
 
 @for_gateway
 def export(
-    target: Target,
+    target: GatewayTarget,
     dataset: Annotated[Dataset, typer.Argument(help="What to export.")],
     file_format: Annotated[FileFormat, typer.Option("--format", help="The file format.")] = FileFormat.CSV,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write; - is standard output.")] = _STDOUT,

@@ -7,7 +7,7 @@ import typer
 
 from answerback.cli.language import tr
 from answerback.cli.output import AsJson, err, format_time, out, print_json, print_page
-from answerback.cli.target import Target, for_gateway
+from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.domain.models import Role
 from answerback.schemas.keys import KeyView
 
@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True)
 @app.command("create")
 @for_gateway
 def create(
-    target: Target,
+    target: GatewayTarget,
     name: Annotated[str, typer.Argument(help="The name: lowercase letters, digits, - and _.")],
     role: Annotated[
         Role, typer.Option(help="viewer: read; operator: also make changes and replay; admin: also manage keys.")
@@ -46,7 +46,7 @@ def create(
 
 @app.command("list")
 @for_gateway
-def list_keys(target: Target, as_json: AsJson = False) -> None:
+def list_keys(target: GatewayTarget, as_json: AsJson = False) -> None:
     """List the active keys, without the admin key of the data directory."""
     with target.open() as gateway:
         page = gateway.keys.list().first()
@@ -66,7 +66,7 @@ def _key_row(view: KeyView) -> dict[str, object]:
 @app.command("revoke")
 @for_gateway
 def revoke(
-    target: Target,
+    target: GatewayTarget,
     name: Annotated[str, typer.Argument(help="The key's name, or its id.")],
     as_json: AsJson = False,
 ) -> None:

@@ -12,7 +12,7 @@ from answerback.cli.language import tr, tr_message
 from answerback.cli.options import ByChannel, ByKind, ByOutcome
 from answerback.cli.output import FullNumbers, err, out
 from answerback.cli.tail import describe_callback
-from answerback.cli.target import Target, for_gateway
+from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.client.senders import describe
 from answerback.domain.urls import require_http_url
 from answerback.errors import ConfigError, InvalidResponse, describe_os_error
@@ -25,7 +25,7 @@ _SHOWN_LENGTH = 200
 
 @for_gateway
 def listen(
-    target: Target,
+    target: GatewayTarget,
     forward_to: Annotated[
         str | None, typer.Option(help="POST each callback to this URL, e.g. http://localhost:3000/voice")
     ] = None,

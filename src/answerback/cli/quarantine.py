@@ -8,7 +8,7 @@ import typer
 from answerback.cli.language import tr
 from answerback.cli.options import ByChannel, Cursor, Limit
 from answerback.cli.output import AsJson, FullNumbers, format_time, out, print_json, print_page, print_view
-from answerback.cli.target import Target, for_gateway
+from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.domain.models import MAX_PAGE_SIZE
 from answerback.errors import NotFound
 from answerback.schemas.callbacks import QuarantinedView, RequeueView
@@ -20,7 +20,7 @@ app = typer.Typer(no_args_is_help=True)
 @app.command("list")
 @for_gateway
 def list_bodies(
-    target: Target,
+    target: GatewayTarget,
     channel: ByChannel = None,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -46,7 +46,7 @@ def _body_row(view: QuarantinedView) -> dict[str, object]:
 @app.command("show")
 @for_gateway
 def show_body(
-    target: Target,
+    target: GatewayTarget,
     id: Annotated[int, typer.Argument(help="The id, from the list.")],
     full_numbers: FullNumbers = False,
     as_json: AsJson = False,
@@ -60,7 +60,7 @@ def show_body(
 @app.command("delete")
 @for_gateway
 def delete(
-    target: Target,
+    target: GatewayTarget,
     ids: Annotated[list[int], typer.Argument(help="The ids, from the list.")],
     as_json: AsJson = False,
 ) -> None:
@@ -80,7 +80,7 @@ def delete(
 @app.command("requeue")
 @for_gateway
 def requeue(
-    target: Target,
+    target: GatewayTarget,
     ids: Annotated[list[int] | None, typer.Argument(help="The ids; all by default.")] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -12,7 +12,7 @@ import typer
 from answerback.cli.language import current_language, tr, tr_all
 from answerback.cli.options import TIME_FORMATS, ByChannel, ByKind
 from answerback.cli.output import AsJson, out, print_fields, print_json, print_table
-from answerback.cli.target import Target, for_gateway
+from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.domain.statistics import RangeName
 from answerback.i18n import Language, Text
 from answerback.schemas.statistics import CountsView, DurationStatsView, FailureView, StatisticsView
@@ -35,7 +35,7 @@ Bars = Mapping[str, Mapping[str, int]]
 
 @for_gateway
 def stats(
-    target: Target,
+    target: GatewayTarget,
     range_: Annotated[RangeName | None, typer.Option("--range", help="The range of days; 7d by default.")] = None,
     since: Annotated[datetime | None, _Moment] = None,
     until: Annotated[datetime | None, _Moment] = None,

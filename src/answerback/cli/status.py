@@ -7,7 +7,7 @@ from rich.markup import escape
 from answerback.cli.endpoints import format_status
 from answerback.cli.language import tr, tr_all, tr_message
 from answerback.cli.output import AsJson, Styled, describe_waiting, err, format_time, out, print_json, print_table
-from answerback.cli.target import Target, for_gateway
+from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.errors import LedgerUnavailable
 from answerback.schemas.cluster import EndpointAssignmentView, InboxView, InstanceView, StatusView
 from answerback.service.check_result import format_bytes
@@ -16,7 +16,7 @@ _OLD_S = 60.0
 
 
 @for_gateway
-def status(target: Target, as_json: AsJson = False) -> None:
+def status(target: GatewayTarget, as_json: AsJson = False) -> None:
     try:
         with target.open() as gateway:
             view = gateway.status()

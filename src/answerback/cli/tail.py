@@ -8,13 +8,13 @@ from rich.markup import escape
 from answerback.cli.language import tr, tr_message
 from answerback.cli.options import ByChannel
 from answerback.cli.output import FullNumbers, err, out
-from answerback.cli.target import Target, for_gateway
+from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.schemas.events import AttemptActivityView, CallbackActivityView
 
 
 @for_gateway
 def tail(
-    target: Target,
+    target: GatewayTarget,
     channel: ByChannel = None,
     endpoint: Annotated[str | None, typer.Option(help="Only attempts at this endpoint.")] = None,
     failures: Annotated[bool, typer.Option("--failures", help="Only attempts that failed.")] = False,

@@ -48,7 +48,7 @@ ProfileName = Annotated[
 ]
 
 
-class Target:
+class GatewayTarget:
     """The gateway that a command is for, by its options, by the environment, or by what there is."""
 
     def __init__(self, options: Mapping[str, Any], *, is_quiet: bool) -> None:
@@ -198,7 +198,7 @@ _PARAMETERS = {
 }
 
 
-def for_gateway(command: Callable[Concatenate[Target, P], None]) -> Callable[..., None]:
+def for_gateway(command: Callable[Concatenate[GatewayTarget, P], None]) -> Callable[..., None]:
     """`command`, with options that name the gateway in place of its first parameter."""
     parameters = list(inspect.signature(command).parameters.values())[1:]
     options = [
@@ -209,7 +209,7 @@ def for_gateway(command: Callable[Concatenate[Target, P], None]) -> Callable[...
     @wraps(command)
     def run(*arguments: Any, **named: Any) -> None:
         given = {name: named.pop(name) for name in _PARAMETERS}
-        command(Target(given, is_quiet=named.get("as_json", False)), *arguments, **named)
+        command(GatewayTarget(given, is_quiet=named.get("as_json", False)), *arguments, **named)
 
     run.__signature__ = inspect.Signature([*parameters, *options])  # type: ignore[attr-defined]  # what Typer reads
     run.__annotations__ = {one.name: one.annotation for one in [*parameters, *options]}
