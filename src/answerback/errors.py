@@ -7,13 +7,13 @@ AnswerbackError
 │   └── UnknownCallback       it has none of the contract's keys
 ├── InvalidResponse           the receiver's: its response is not the contract's
 ├── ConfigError               the operator's: a setting is invalid
-├── NotFound                  the caller's: no such call, endpoint, delivery or quarantined body
-├── Forbidden                 the caller's: the key does not have the right
+├── ResourceNotFound          the caller's: no such call, endpoint, delivery or quarantined body
+├── PermissionDenied          the caller's: the key does not have the right
 │   └── FullNumbersRequired   to search calls by a number
 ├── TooManyAttempts           the caller's: too many wrong keys
 ├── LinkRefused               the caller's: a sign-in link was used, is too old, or was never made here
 ├── AmbiguousCall             the caller's: several channels have the callid
-├── Conflict                  the caller's: the request conflicts with the current state
+├── StateConflict             the caller's: the request conflicts with the current state
 ├── InvalidField              the caller's: a field of a request is invalid
 │   ├── InvalidEndpoint       of an endpoint, or of an annotation
 │   ├── InvalidRange          of a range of statistics
@@ -76,15 +76,15 @@ class ConfigError(AnswerbackError):
     """A setting is invalid; the message names it, where it was read, and what it may be."""
 
 
-class NotFound(AnswerbackError):
+class ResourceNotFound(AnswerbackError):
     """Nothing by that id."""
 
 
-class Forbidden(AnswerbackError):
+class PermissionDenied(AnswerbackError):
     """The key does not have the right; the message names the one that is required."""
 
 
-class FullNumbersRequired(Forbidden):
+class FullNumbersRequired(PermissionDenied):
     """Calls were searched by a number, in `field`, with a key that may not see numbers."""
 
     def __init__(self, field: str) -> None:
@@ -125,7 +125,7 @@ class AmbiguousCall(AnswerbackError):
         super().__init__(f"several channels have the callid {callid}: name one of {', '.join(channels)}")
 
 
-class Conflict(AnswerbackError):
+class StateConflict(AnswerbackError):
     """The request conflicts with the current state: a name is in use, or the config file decides."""
 
 

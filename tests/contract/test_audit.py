@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from answerback.domain.endpoints import Endpoint, EndpointConfig, PayloadFormat
 from answerback.domain.models import CallbackKind, Outcome, Role
-from answerback.errors import Forbidden, InvalidCursor, LedgerUnavailable
+from answerback.errors import InvalidCursor, LedgerUnavailable, PermissionDenied
 from answerback.ledger import Ledger
 from answerback.ledger.admin import endpoints
 from answerback.ledger.admin.api_keys import KeyDraft
@@ -259,7 +259,7 @@ def test_who_may_not_see_numbers_hands_none_on(ledger: Ledger) -> None:
     before = state_of(ledger)
     for request in (*tries, AddEndpoint(NIGHT, _DRAFT), StartReplay(NIGHT, filled.crm.id, ())):
         with pytest.raises(
-            Forbidden, match="this requires the right to full numbers; the key `night` does not have it"
+            PermissionDenied, match="this requires the right to full numbers; the key `night` does not have it"
         ):
             request.run(ledger)
     assert state_of(ledger) == before
@@ -287,7 +287,7 @@ def test_a_requeue_goes_to_the_endpoints_of_its_time(ledger: Ledger) -> None:
     ReplayDelivery(NIGHT, filled.delivery).run(ledger)
     accept_everything(ledger, filled.crm)
     ledger.write(lambda c, _: endpoints.change(c, changed(filled.crm, url=NEW), ADMIN, at(60)))
-    with pytest.raises(Forbidden):
+    with pytest.raises(PermissionDenied):
         ReplayDelivery(NIGHT, filled.delivery).run(ledger)
     assert ReplayDelivery(ADMIN, filled.delivery).run(ledger) == filled.crm.id
     accept_everything(ledger, filled.crm)

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from answerback.domain.endpoints import DeliveryState
 from answerback.domain.models import MAX_KEYS, CallbackKind, Outcome, Role
-from answerback.errors import Conflict, InvalidCursor
+from answerback.errors import InvalidCursor, StateConflict
 from answerback.ledger import Ledger
 from answerback.ledger.admin import api_keys, endpoints
 from answerback.ledger.admin.audit import CLI_ACTOR
@@ -102,9 +102,9 @@ def test_there_is_an_end_to_how_many_endpoints_and_keys_there_are(
     for n in range(20):
         delivery_helpers.endpoint(ledger, f"e-{n}")
         add_key(n)
-    with pytest.raises(Conflict, match="there are 20 endpoints already: remove one"):
+    with pytest.raises(StateConflict, match="there are 20 endpoints already: remove one"):
         delivery_helpers.endpoint(ledger)
-    with pytest.raises(Conflict, match="there are 20 keys already: revoke one"):
+    with pytest.raises(StateConflict, match="there are 20 keys already: revoke one"):
         add_key(20)
 
 

@@ -36,7 +36,7 @@ from answerback.domain.endpoints import Endpoint
 from answerback.domain.models import Role
 from answerback.domain.retention import RetentionPolicy
 from answerback.erasures.erasure_run import erase
-from answerback.errors import AnswerbackError, ConfigError, Conflict, SchemaMismatch
+from answerback.errors import AnswerbackError, ConfigError, SchemaMismatch, StateConflict
 from answerback.ledger import Disposition, EndpointPause, Ledger, migrations, open_postgresql, open_sqlite
 from answerback.ledger.admin import api_keys, sessions
 from answerback.ledger.admin.alerts import Alert, save_alerts
@@ -298,7 +298,7 @@ def test_until_it_is_whole_a_copy_is_not_served(stores: Stores) -> None:
     assert copied.served_by == ["old, process 7"]
     with pytest.raises(SchemaMismatch, match="run `answerback copy` again"):
         stores.open(second)
-    with pytest.raises(Conflict, match="finish that first"):
+    with pytest.raises(StateConflict, match="finish that first"):
         stores.copy(second, "sqlite-third")
     assert stores.copy(first, second, verifies=False).ready
     stores.open(second)
@@ -310,7 +310,7 @@ def test_another_ledger_is_left_alone(stores: Stores) -> None:
     fill(stores.open(first))
     other = stores.open(second)
     other.record([received(status(callid="somebody else's"))])
-    with pytest.raises(Conflict, match=r"row .* of calls is not in .* Name an empty"):
+    with pytest.raises(StateConflict, match=r"row .* of calls is not in .* Name an empty"):
         stores.copy(first, second)
     assert len(rows_of(other, metadata.tables["calls"])) == 1
 
@@ -323,9 +323,9 @@ def test_a_copy_that_was_served_since_is_left_alone(stores: Stores) -> None:
     after = stores.open(second)
     (job, *_) = load(after, crm)
     settle(after, attempt(job, DeliveryTransition.SUCCEEDED))
-    with pytest.raises(Conflict, match=r"of attempts is not in .* served it since"):
+    with pytest.raises(StateConflict, match=r"of attempts is not in .* served it since"):
         stores.copy(first, second)
-    with serving(after), pytest.raises(Conflict, match="a gateway serves it"):
+    with serving(after), pytest.raises(StateConflict, match="a gateway serves it"):
         stores.copy(first, second)
 
 

@@ -24,7 +24,7 @@ from answerback.domain.calls import fold
 from answerback.domain.delivery_states import DELIVERY_TRANSITIONS, DeliveryTransition, event_type_for
 from answerback.domain.endpoints import DeliveryState, Endpoint, EventType, PayloadFormat
 from answerback.domain.models import Call, CallbackKind, Outcome, ParsedCallback
-from answerback.errors import Conflict
+from answerback.errors import StateConflict
 from answerback.ledger import Ledger
 from answerback.ledger.tables import callbacks
 from answerback.ledger.types import AttemptRecord, DeliveryJob
@@ -343,7 +343,7 @@ class Deliveries(RuleBasedStateMachine):
             return
         now_s = self.now()
         if debt.state is W:
-            with pytest.raises(Conflict):
+            with pytest.raises(StateConflict):
                 delivery_helpers.replay_one(self.ledger, debt.id, at_s=now_s)
             return
         assert delivery_helpers.replay_one(self.ledger, debt.id, at_s=now_s) == debt.pair[1]

@@ -8,7 +8,7 @@ from contract.delivery_helpers import URL, at, change, endpoint, known, load, re
 
 from answerback.domain.endpoints import Endpoint, EndpointConfig, PayloadFormat
 from answerback.domain.models import CallbackKind, Outcome
-from answerback.errors import Conflict, NotFound
+from answerback.errors import ResourceNotFound, StateConflict
 from answerback.ledger import Ledger
 from answerback.ledger.admin import endpoints
 from answerback.ledger.admin.endpoints import Draft
@@ -81,7 +81,7 @@ def test_endpoints_are_listed_by_name(ledger: Ledger) -> None:
 def test_an_unknown_endpoint_is_not_found(ledger: Ledger, name: str) -> None:
     """Whatever is neither a name nor an id of one, however long: not found, in an empty ledger and in a full one."""
     for _ in range(2):
-        with pytest.raises(NotFound, match="no endpoint"):
+        with pytest.raises(ResourceNotFound, match="no endpoint"):
             find(ledger, name)
         if not known(ledger):
             endpoint(ledger)
@@ -91,7 +91,7 @@ def test_a_name_is_taken_once(ledger: Ledger) -> None:
     """A name that is taken is refused and named, in any channel."""
     endpoint(ledger, "crm")
     for channel in ("default", "alerts"):
-        with pytest.raises(Conflict, match=r"^name: .*crm"):
+        with pytest.raises(StateConflict, match=r"^name: .*crm"):
             endpoint(ledger, "crm", channel=channel)
     assert len(known(ledger)) == 1
 
@@ -151,11 +151,11 @@ def test_a_removed_endpoint_is_gone(ledger: Ledger) -> None:
     remove(ledger, to)
     assert known(ledger) == [other]
     for name in ("crm", str(to.id)):
-        with pytest.raises(NotFound):
+        with pytest.raises(ResourceNotFound):
             find(ledger, name)
-    with pytest.raises(NotFound):
+    with pytest.raises(ResourceNotFound):
         change(ledger, to)
-    with pytest.raises(NotFound):
+    with pytest.raises(ResourceNotFound):
         remove(ledger, to)
     assert known(ledger) == [other]
 
@@ -182,7 +182,7 @@ def test_every_change_raises_the_revision(ledger: Ledger) -> None:
     seen.append(revision(ledger))
     change(ledger, to)
     seen.append(revision(ledger))
-    with pytest.raises(Conflict):
+    with pytest.raises(StateConflict):
         endpoint(ledger)
     assert revision(ledger) == seen[-1]
     remove(ledger, to)
@@ -202,7 +202,7 @@ def test_requests_do_the_same(ledger: Ledger) -> None:
     assert ListEndpoints().run(ledger) == [changed]
     RemoveEndpoint(ADMIN, added.id).run(ledger)
     assert ListEndpoints().run(ledger) == []
-    with pytest.raises(NotFound):
+    with pytest.raises(ResourceNotFound):
         RemoveEndpoint(ADMIN, added.id).run(ledger)
 
 
@@ -237,7 +237,7 @@ def test_bringing_in_line_is_all_or_nothing(ledger: Ledger) -> None:
     old = endpoint(ledger, "old")
     draft = Draft(name="new", channel="b", config=CONFIG, secret="whsec_x", disabled_reason="off", enabled=False)
     changed = msgspec.structs.replace(old, config=CONFIG)
-    with pytest.raises(NotFound):
+    with pytest.raises(ResourceNotFound):
         SyncConfigEndpoints(ADMIN, [changed, msgspec.structs.replace(changed, id=10**9)], [draft]).run(ledger)
     assert known(ledger) == [old]
     there = SyncConfigEndpoints(ADMIN, [changed], [draft]).run(ledger)

@@ -28,7 +28,7 @@ from answerback.domain.models import RawCallback
 from answerback.domain.retention import RetentionPolicy
 from answerback.erasures.erasure_run import count_rows, erase
 from answerback.erasures.sealing import seal, unseal
-from answerback.errors import Forbidden, NotFound
+from answerback.errors import PermissionDenied, ResourceNotFound
 from answerback.ledger import Disposition, Ledger
 from answerback.ledger.admin.audit import AuditAction, record_event
 from answerback.ledger.admin.endpoints import remove
@@ -253,10 +253,10 @@ def test_an_erasure_that_was_killed_is_run_again(ledger: Ledger, monkeypatch: py
 
 def test_who_may_not_see_numbers_may_not_erase_one(ledger: Ledger) -> None:
     """It would say whether it is there. What was asked for is an audit event without the number; an unknown id is not found."""
-    with pytest.raises(Forbidden, match="full numbers"):
+    with pytest.raises(PermissionDenied, match="full numbers"):
         RequestErasure(NIGHT, seal(KEY, NUMBER)).run(ledger)
     id_ = asked(ledger)
     (event, *_) = ledger.audit_events().items
     assert (event.action, event.actor, event.target) == ("number_erased", "admin", f"erasure {id_}")
-    with pytest.raises(NotFound, match="no erasure 77"):
+    with pytest.raises(ResourceNotFound, match="no erasure 77"):
         ledger.read(lambda c: find_erasure(c, 77))

@@ -9,7 +9,7 @@ from contract.backends import OpenLedger
 
 from answerback.auth.api_keys import draft_api_key
 from answerback.domain.models import ApiKey, Role
-from answerback.errors import Conflict, Forbidden, NotFound
+from answerback.errors import PermissionDenied, ResourceNotFound, StateConflict
 from answerback.ledger import Ledger
 from answerback.ledger.admin import api_keys
 from answerback.ledger.admin.api_keys import KeyDraft
@@ -94,7 +94,7 @@ def test_what_is_no_living_key_cannot_be_revoked(ledger: Ledger, name: str) -> N
     add(ledger)
     revoke(ledger, "night")
     before = reported(ledger)
-    with pytest.raises(NotFound, match="no active key"):
+    with pytest.raises(ResourceNotFound, match="no active key"):
         revoke(ledger, name)
     assert reported(ledger) == before
 
@@ -102,7 +102,7 @@ def test_what_is_no_living_key_cannot_be_revoked(ledger: Ledger, name: str) -> N
 def test_a_name_is_free_again_after_its_key(ledger: Ledger) -> None:
     """Two living keys never share a name; a revoked one does not hold it, and opens nothing under its successor."""
     first = add(ledger)
-    with pytest.raises(Conflict, match="there is a key night already"):
+    with pytest.raises(StateConflict, match="there is a key night already"):
         add(ledger, number=2)
     assert ledger.key_of(digest(2)) is None
     revoke(ledger, "night")
@@ -118,7 +118,7 @@ def test_a_name_is_free_again_after_its_key(ledger: Ledger) -> None:
 def test_what_was_done_is_noted_in_the_same_transaction(ledger: Ledger) -> None:
     """A key made or revoked has its event; one that could not be has none."""
     add(ledger, role=Role.OPERATOR)
-    with pytest.raises(Conflict):
+    with pytest.raises(StateConflict):
         add(ledger, number=2)
     full = KeyDraft("auditor", digest(3), Role.VIEWER, full_numbers=True)
     ledger.write(lambda c, _: api_keys.add(c, full, Actor("night"), NOON))
@@ -135,9 +135,9 @@ def test_a_rolled_back_transaction_leaves_neither_key_nor_event(ledger: Ledger) 
 
     def work(connection: object, _: object) -> None:
         api_keys.add(connection, KeyDraft("night", digest(1), Role.VIEWER, full_numbers=False), ADMIN, NOON)  # type: ignore[arg-type]
-        raise Conflict("no after all")
+        raise StateConflict("no after all")
 
-    with pytest.raises(Conflict, match="no after all"):
+    with pytest.raises(StateConflict, match="no after all"):
         ledger.write(work)
     assert (ledger.keys(), reported(ledger)) == ([], [])
 
@@ -145,7 +145,7 @@ def test_a_rolled_back_transaction_leaves_neither_key_nor_event(ledger: Ledger) 
 def test_who_may_not_see_numbers_gives_nobody_the_right_to(ledger: Ledger) -> None:
     """An administrator without it makes keys without it; neither key nor event is left of the try."""
     for_numbers = KeyDraft("auditor", digest(1), Role.VIEWER, full_numbers=True)
-    with pytest.raises(Forbidden, match="requires the right to full numbers; the key `night` does not have it"):
+    with pytest.raises(PermissionDenied, match="requires the right to full numbers; the key `night` does not have it"):
         CreateKey(NIGHT, for_numbers).run(ledger)
     assert (ledger.keys(), reported(ledger)) == ([], [])
     made = CreateKey(NIGHT, msgspec.structs.replace(for_numbers, full_numbers=False)).run(ledger)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from answerback.domain.models import Outcome, QuarantineItem
-from answerback.errors import CallbackRejected, InvalidCallbackField, InvalidJson, NotFound
+from answerback.errors import CallbackRejected, InvalidCallbackField, InvalidJson, ResourceNotFound
 from answerback.ledger import Disposition, Ledger
 
 
@@ -43,7 +43,7 @@ def test_a_refused_body_is_kept_with_its_reason(reopen: OpenLedger, raw: bytes) 
 def test_what_is_not_in_quarantine_is_not_found(ledger: Ledger) -> None:
     """An id that nothing has is said to be nothing's."""
     for read in (ledger.quarantined_body, partial(ledger.requeue, actor=ADMIN)):
-        with pytest.raises(NotFound, match="id 7"):
+        with pytest.raises(ResourceNotFound, match="id 7"):
             read(7)
 
 
@@ -165,7 +165,7 @@ def test_what_is_a_callback_now_becomes_its_call(reopen: OpenLedger) -> None:
     )
     assert (entry.raw, entry.received_at, entry.duplicates) == (raw, came_in, 0)
     assert (ledger.requeueable_ids(), ledger.quarantine_size()) == ([], (0, 0))
-    with pytest.raises(NotFound):
+    with pytest.raises(ResourceNotFound):
         ledger.requeue(receipt.id, ADMIN)
 
 

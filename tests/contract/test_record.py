@@ -25,7 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from answerback.domain.models import Call, CallbackKind, KeyPress, Outcome, ParsedCallback, RejectedCallback, Result
-from answerback.errors import AmbiguousCall, NotFound
+from answerback.errors import AmbiguousCall, ResourceNotFound
 from answerback.ledger import Disposition, Ledger
 
 fresh = count()
@@ -84,11 +84,11 @@ def test_a_time_of_receipt_is_kept_to_the_microsecond(ledger: Ledger) -> None:
 
 
 def test_an_unknown_call_is_not_found(ledger: Ledger) -> None:
-    """A call that there is not is NotFound, in an empty ledger and in a full one."""
+    """A call that there is not is ResourceNotFound, in an empty ledger and in a full one."""
     for _ in range(2):
-        with pytest.raises(NotFound, match="no call other"):
+        with pytest.raises(ResourceNotFound, match="no call other"):
             ledger.call("other")
-        with pytest.raises(NotFound, match="no call other in channel alerts"):
+        with pytest.raises(ResourceNotFound, match="no call other in channel alerts"):
             ledger.callbacks("other", "alerts")
         ledger.record([received(status()), received(status(), channel="alerts")])
 
@@ -225,9 +225,9 @@ def test_one_holder_need_not_be_named(ledger: Ledger) -> None:
 def test_a_named_channel_never_answers_for_another(ledger: Ledger) -> None:
     """A call of another channel is not found in this one."""
     ledger.record([received(status(), channel="alerts")])
-    with pytest.raises(NotFound):
+    with pytest.raises(ResourceNotFound):
         ledger.call(UUID1, "codes")
-    with pytest.raises(NotFound):
+    with pytest.raises(ResourceNotFound):
         ledger.callbacks(UUID1, "codes")
 
 

@@ -32,7 +32,7 @@ from contract.delivery_helpers import (
 
 from answerback.domain.endpoints import EventType
 from answerback.domain.models import CallbackKind, Outcome
-from answerback.errors import AmbiguousCall, NotFound
+from answerback.errors import AmbiguousCall, ResourceNotFound
 from answerback.ledger import Ledger
 from answerback.ledger.commands import AnnotateCall, MarkOverdue
 from answerback.ledger.read.calls import CallFilter
@@ -221,7 +221,7 @@ def test_an_unknown_call_is_the_default_channel_s(ledger: Ledger) -> None:
 
 def test_without_any_channel_an_unknown_call_is_not_found(ledger: Ledger) -> None:
     """Neither a holder nor a default: the error asks for the channel, and nothing is registered."""
-    with pytest.raises(NotFound, match="channel"):
+    with pytest.raises(ResourceNotFound, match="channel"):
         annotate(ledger, UUID1, channel=None, reference="order-17")
     assert ledger.calls().items == []
 

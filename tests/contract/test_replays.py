@@ -39,7 +39,7 @@ from contract.test_retention import prune
 
 from answerback.domain.endpoints import Endpoint, EndpointConfig, EventType, PayloadFormat
 from answerback.domain.models import CallbackKind, Outcome
-from answerback.errors import Conflict, InvalidCursor, NotFound
+from answerback.errors import InvalidCursor, ResourceNotFound, StateConflict
 from answerback.ledger import Ledger
 from answerback.ledger.commands import ChangeEndpoint, CountDead, ReplayCalls, ReplayDead, ReplayDelivery
 from answerback.ledger.read.calls import CallFilter
@@ -105,7 +105,7 @@ def test_a_waiting_delivery_cannot_overtake(ledger: Ledger) -> None:
     endpoint(ledger)
     ledger.record([received(unanswered()), received(status())])
     before = undelivered(ledger)
-    with pytest.raises(Conflict, match=f"delivery {before[1].id} is blocked by an earlier one"):
+    with pytest.raises(StateConflict, match=f"delivery {before[1].id} is blocked by an earlier one"):
         replay_one(ledger, before[1].id)
     assert undelivered(ledger) == before
 
@@ -115,7 +115,7 @@ def test_an_unknown_delivery_is_not_found(ledger: Ledger, id_: int) -> None:
     """Whatever number nothing has."""
     endpoint(ledger)
     ledger.record([received(status())])
-    with pytest.raises(NotFound, match="no delivery"):
+    with pytest.raises(ResourceNotFound, match="no delivery"):
         replay_one(ledger, id_)
     assert states(ledger) == [P]
 
@@ -155,7 +155,7 @@ def test_deliveries_to_a_removed_endpoint_are_not_replayed(ledger: Ledger) -> No
     (job,) = ledger.record_batch([received(status())]).jobs
     remove(ledger, to)
     abandon(ledger, to)
-    with pytest.raises((NotFound, Conflict)):
+    with pytest.raises((ResourceNotFound, StateConflict)):
         replay_one(ledger, job.delivery_id)
     assert states(ledger) == [X]
 
@@ -230,7 +230,7 @@ def test_the_dead_that_are_deleted_meanwhile_are_at_their_end(ledger: Ledger) ->
     accept(ledger, *load(ledger, to, at_s=95 * 86_400))  # its rows have the highest ids, which SQLite needs
     assert prune(ledger, calls_days=30)["deliveries"] == count == 3
     assert ReplayDead(to.id, None, until_id, 2).run(ledger) == ReplayPage(0, 0, None)
-    with pytest.raises(NotFound, match=f"no delivery {until_id}"):
+    with pytest.raises(ResourceNotFound, match=f"no delivery {until_id}"):
         ReplayDelivery(ADMIN, until_id).run(ledger)
     assert ReplayCalls(to, CallFilter(), None, 10).run(ledger).examined == 1
 
@@ -499,7 +499,7 @@ def test_an_endpoint_removed_meanwhile_has_nothing_pending(ledger: Ledger) -> No
     to = endpoint(ledger)
     remove(ledger, to)
     for others in range(2):
-        with suppress(NotFound):
+        with suppress(ResourceNotFound):
             replay_calls(ledger, to)
         assert undelivered(ledger, to) == []
         if not others:

@@ -21,7 +21,7 @@ from sqlalchemy import func, select, update
 
 from answerback.domain.endpoints import Endpoint
 from answerback.domain.retention import Cutoffs, RetentionPolicy
-from answerback.errors import CallbackRejected, Conflict
+from answerback.errors import CallbackRejected, StateConflict
 from answerback.ledger import FILE_NAME, Disposition, Ledger
 from answerback.ledger.admin.audit import AuditAction, record_event
 from answerback.ledger.read.statistics import HourRange
@@ -175,7 +175,7 @@ def test_a_late_callback_of_a_deleted_call_is_not_a_new_call(ledger: Ledger) -> 
     with pytest.raises(CallbackRejected, match="deleted for its age"):
         ledger.requeue(first.id, ADMIN)
     assert ledger.quarantine_size()[0] == 2
-    with pytest.raises(Conflict, match="deleted for its age"):
+    with pytest.raises(StateConflict, match="deleted for its age"):
         annotate(ledger, "old", reference="order 1")
 
 

@@ -11,7 +11,7 @@ import pytest
 from inbox.world import ALL, append, bodies, config, execute, in_file, items, read, started, until_rows, used_bytes
 from relay.waiting import until
 
-from answerback.errors import LedgerUnavailable, NotFound, UnavailableReason
+from answerback.errors import LedgerUnavailable, ResourceNotFound, UnavailableReason
 from answerback.inbox import FILE_NAME, Inbox, InboxReader
 from answerback.inbox.rows import PAGE_BYTES
 
@@ -102,7 +102,7 @@ def test_each_start_begins_a_generation(tmp_path: Path) -> None:
             assert [(each.number, each.last) for each in inbox.generations] == [(1, 1), (2, 1), (4, 0)]
             assert [each.id for each in inbox.generations[:2]] == ids
             assert await read(inbox, ids[1]) == {1: [b"from 2"]}
-            with pytest.raises(NotFound):
+            with pytest.raises(ResourceNotFound):
                 await read(inbox, bytes(16))
 
     asyncio.run(scenario())

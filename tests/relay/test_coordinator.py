@@ -16,7 +16,7 @@ from relay.receiver import Exchange, Post, Receiver, receiving
 from relay.waiting import in_loop, until
 
 from answerback.domain.endpoints import DeliveryState
-from answerback.errors import Conflict, LedgerUnavailable
+from answerback.errors import LedgerUnavailable, StateConflict
 from answerback.ledger.write.annotations import CallAnnotation
 
 BACKENDS = pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
@@ -177,7 +177,7 @@ async def test_a_change_knows_the_one_before(tmp_path: Path) -> None:
             other.relay.endpoints.rotate_secret(ADMIN, "crm"),
             return_exceptions=True,
         )
-        assert sum(isinstance(result, Conflict) for result in both) <= 1
+        assert sum(isinstance(result, StateConflict) for result in both) <= 1
         await one.relay.endpoints.refresh()
         await other.relay.endpoints.refresh()
         assert one.relay.endpoints.find("crm") == other.relay.endpoints.find("crm")

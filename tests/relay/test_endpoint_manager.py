@@ -8,7 +8,7 @@ from relay.receiver import receiving
 from relay.waiting import in_loop
 
 from answerback.domain.endpoints import EndpointConfig
-from answerback.errors import ConfigError, Conflict, InvalidEndpoint, NotFound
+from answerback.errors import ConfigError, InvalidEndpoint, ResourceNotFound, StateConflict
 from answerback.ledger.admin.endpoints import revision
 from answerback.relay import ConfigEndpoint
 
@@ -61,7 +61,7 @@ async def test_what_is_refused_changes_nothing(tmp_path: Path) -> None:
     """A name that is taken, an invalid secret, an endpoint that is not there."""
     async with receiving() as receiver, relaying(tmp_path) as harness:
         to = await harness.endpoint(receiver.url())
-        with pytest.raises(Conflict, match=r"^name: "):
+        with pytest.raises(StateConflict, match=r"^name: "):
             await harness.endpoint(receiver.url())
         for invalid in (
             harness.endpoint_manager.add(ADMIN, "b", "default", EndpointConfig(url=URL), secret="x"),
@@ -73,7 +73,7 @@ async def test_what_is_refused_changes_nothing(tmp_path: Path) -> None:
             harness.endpoint_manager.remove(ADMIN, "b"),
             harness.endpoint_manager.set_enabled(ADMIN, "99", enabled=True),
         ):
-            with pytest.raises(NotFound):
+            with pytest.raises(ResourceNotFound):
                 await absent
         assert harness.endpoint_manager.find("crm") == harness.endpoint_manager.find(str(to.id)) == to
         assert (await harness.endpoint_manager.test(ADMIN, "crm")).result.error is None
@@ -89,7 +89,7 @@ async def test_the_config_file_decides_at_each_start(tmp_path: Path) -> None:
             harness.endpoint_manager.remove(ADMIN, "a"),
             harness.endpoint_manager.change(ADMIN, "a", None, None),
         ):
-            with pytest.raises(Conflict, match="config file"):
+            with pytest.raises(StateConflict, match="config file"):
                 await forbidden
         await harness.endpoint_manager.set_enabled(ADMIN, "a", enabled=False, reason="too many calls")
         await harness.endpoint(URL, "mine")
@@ -123,7 +123,7 @@ async def test_what_is_not_in_the_config_file_any_more_is_off_and_loses_nothing(
         async with relaying(tmp_path, wanted={"a": file["a"]}) as harness:
             await harness.settled(2, harness.endpoint_manager.find("a"))
             assert len(receiver.posts) == 2
-            with pytest.raises(NotFound):
+            with pytest.raises(ResourceNotFound):
                 harness.endpoint_manager.find("b")
 
 
@@ -131,7 +131,7 @@ async def test_what_is_not_in_the_config_file_any_more_is_off_and_loses_nothing(
 async def test_a_secret_is_changed_where_it_is(tmp_path: Path) -> None:
     """One that the config file gives cannot be rotated by hand: the next start would undo it."""
     async with relaying(tmp_path, wanted={"fixed": wanted(secret=SECRET), "made": wanted()}) as harness:
-        with pytest.raises(Conflict, match="config file"):
+        with pytest.raises(StateConflict, match="config file"):
             await harness.endpoint_manager.rotate_secret(ADMIN, "fixed")
         made = harness.endpoint_manager.find("made").secret
         rotated = await harness.endpoint_manager.rotate_secret(ADMIN, "made")

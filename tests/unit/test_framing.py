@@ -18,14 +18,14 @@ from answerback.errors import (
     AmbiguousCall,
     AnswerbackError,
     CallbackRejected,
-    Conflict,
     FullNumbersRequired,
     InvalidCursor,
     InvalidEndpoint,
     InvalidField,
     LedgerUnavailable,
-    NotFound,
     PositionConflict,
+    ResourceNotFound,
+    StateConflict,
     TooManyAttempts,
     UnavailableReason,
 )
@@ -307,9 +307,9 @@ ANSWERS: list[tuple[type[Command[Any]], object]] = [
 
 NAMED = [
     LedgerUnavailable(UnavailableReason.DISK_FULL, "database or disk is full"),
-    NotFound("no call x"),
+    ResourceNotFound("no call x"),
     AmbiguousCall("x", ["a", "b"]),
-    Conflict("name: there is an endpoint crm already"),
+    StateConflict("name: there is an endpoint crm already"),
     InvalidCursor("空"),
     CallbackRejected("is missing", "voicekey_callback.callid"),
     PositionConflict("log 00 is recorded up to 3, not 2"),
@@ -380,7 +380,7 @@ def test_a_result_comes_back_as_it_was(result: bytes) -> None:
 @given(st.text(st.characters(codec="utf-8"), max_size=50))
 def test_the_words_of_an_error_come_back_as_they_were(words: str) -> None:
     """In any script."""
-    assert str(came_back(NotFound(words))) == words
+    assert str(came_back(ResourceNotFound(words))) == words
 
 
 @given(st.binary(max_size=1000))

@@ -16,7 +16,7 @@ from answerback.auth.authenticator import Authenticator
 from answerback.domain.endpoints import DeliveryState
 from answerback.domain.models import MAX_PAGE_SIZE, ApiKey, CallbackKind, Outcome, Role
 from answerback.domain.phone_numbers import mask_phone_like
-from answerback.errors import Forbidden, InvalidRange
+from answerback.errors import InvalidRange, PermissionDenied
 from answerback.ledger.admin.audit import Actor
 
 M = TypeVar("M", datetime, datetime | None)
@@ -141,9 +141,9 @@ class Principal:
         self._path = path
 
     def require_role(self, role: Role) -> None:
-        """Raise Forbidden, naming the required role, if the key has a lesser one."""
+        """Raise PermissionDenied, naming the required role, if the key has a lesser one."""
         if not self.key.role.includes(role):
-            raise Forbidden(f"this requires the role {role}; the key `{self.key.name}` has {self.key.role}")
+            raise PermissionDenied(f"this requires the role {role}; the key `{self.key.name}` has {self.key.role}")
 
     def log(self, event: str, **facts: object) -> None:
         """Log what programs do at the rate of calls; the audit log would be flooded by it."""

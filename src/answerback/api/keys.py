@@ -11,7 +11,7 @@ from answerback.api.routes import CONFLICT, FORBIDDEN, NOT_FOUND, Routes
 from answerback.auth.api_keys import draft_api_key, validate_key_name
 from answerback.auth.sign_in_links import SignInLinks
 from answerback.domain.models import ApiKey, Role
-from answerback.errors import NotFound
+from answerback.errors import ResourceNotFound
 from answerback.ledger import Ledger
 from answerback.ledger.client import LedgerClient
 from answerback.ledger.commands import CreateKey, RevokeKey
@@ -114,13 +114,13 @@ def _add_link_route(router: Routes, ledger: Ledger, links: SignInLinks, public_u
 
 
 def _key_for_link(ledger: Ledger, principal: Principal, name: str | None) -> ApiKey:
-    """The key that a link is for. Raises NotFound, Forbidden where it would give rights that the caller does not have."""
+    """The key that a link is for. Raises ResourceNotFound, PermissionDenied where it would give rights that the caller does not have."""
     if name in (None, principal.key.name):
         return principal.key
     principal.require_role(Role.ADMIN)
     key = next((key for key in ledger.keys() if key.name == name), None)  # noqa: SIM118  # a ledger is no dict
     if key is None:
-        raise NotFound(f"key: there is no key {name} that a link could be for")
+        raise ResourceNotFound(f"key: there is no key {name} that a link could be for")
     if key.full_numbers:
         principal.actor.require_full_numbers()
     return key

@@ -17,22 +17,22 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from answerback.errors import (
     AmbiguousCall,
     AnswerbackError,
-    Conflict,
-    Forbidden,
     InvalidCursor,
     InvalidField,
     LedgerUnavailable,
-    NotFound,
+    PermissionDenied,
+    ResourceNotFound,
+    StateConflict,
     TooManyAttempts,
     UnavailableReason,
 )
 from answerback.schemas.view import Problem
 
 _STATUS_BY_ERROR: dict[type[AnswerbackError], int] = {
-    Forbidden: 403,
-    NotFound: 404,
+    PermissionDenied: 403,
+    ResourceNotFound: 404,
     AmbiguousCall: 409,
-    Conflict: 409,
+    StateConflict: 409,
     InvalidCursor: 422,
     InvalidField: 422,
     TooManyAttempts: 429,

@@ -6,7 +6,7 @@ from answerback.api.dependencies import ByChannel, CurrentPrincipal, Cursor, IdP
 from answerback.api.routes import NOT_FOUND, Routes
 from answerback.domain.models import Role
 from answerback.domain.phone_numbers import mask_text
-from answerback.errors import NotFound
+from answerback.errors import ResourceNotFound
 from answerback.ledger import Ledger
 from answerback.ledger.client import LedgerClient
 from answerback.ledger.commands import DeleteQuarantined, RequeueQuarantined
@@ -58,11 +58,11 @@ def build_routes(ledger: Ledger, writer: LedgerClient) -> Routes:
 
 
 def _valid_id(id_: int) -> int:
-    """Parse an id. Raises NotFound if it is out of range."""
+    """Parse an id. Raises ResourceNotFound if it is out of range."""
     if not 0 <= id_ < MAX_ID:
         raise _not_found(id_)
     return id_
 
 
-def _not_found(id_: int) -> NotFound:
-    return NotFound(f"nothing in quarantine with id {id_}")
+def _not_found(id_: int) -> ResourceNotFound:
+    return ResourceNotFound(f"nothing in quarantine with id {id_}")

@@ -15,7 +15,7 @@ from answerback.config import Settings
 from answerback.domain.exports import Dataset, FileFormat
 from answerback.domain.models import CallbackKind, Role
 from answerback.domain.statistics import RangeName
-from answerback.errors import AnswerbackError, ConfigError, NotFound
+from answerback.errors import AnswerbackError, ConfigError, ResourceNotFound
 from answerback.ledger import Ledger
 from answerback.ledger.admin.audit import CLI_ACTOR, AuditAction, filter_text
 from answerback.ledger.commands import (
@@ -145,7 +145,7 @@ class LocalCalls(_Resource):
         return LocalPages(read, **paging)
 
     def get(self, callid: str, *, channel: str | None = None) -> CallView:
-        """A call. Raises NotFound, AmbiguousCall."""
+        """A call. Raises ResourceNotFound, AmbiguousCall."""
         call = self._reader.calls_ledger.call(callid, channel)
         self._reader.reveal("call", call.callid, f"({call.channel})")
         return self._view(CallView.of)(call)
@@ -175,7 +175,7 @@ class LocalDeliveries(_Resource):
         )
 
     def get(self, id: int) -> DeliveryWithAttemptsView:
-        """A delivery with its attempts. Raises NotFound."""
+        """A delivery with its attempts. Raises ResourceNotFound."""
         delivery, attempts = self._reader.calls_ledger.delivery(id)
         self._reader.reveal("delivery", delivery.id)
         return DeliveryWithAttemptsView.with_attempts(delivery, attempts, full_numbers=self._reader.full_numbers)
@@ -192,21 +192,21 @@ class LocalQuarantine(_Resource):
         return LocalPages(read, **paging)
 
     def get(self, id: int) -> QuarantinedBodyView:
-        """A quarantined body with its bytes. Raises NotFound."""
+        """A quarantined body with its bytes. Raises ResourceNotFound."""
         body = self._reader.calls_ledger.quarantined_body(id)
         self._reader.reveal("quarantined body", id)
         return self._view(QuarantinedBodyView.with_body)(body)
 
     def requeue(self, id: int) -> RequeueView:
-        """Parse a body again. Raises NotFound."""
+        """Parse a body again. Raises ResourceNotFound."""
         requeued = RequeueQuarantined(CLI_ACTOR, id).run(self._reader.ledger)
         disposition = None if requeued.disposition is None else requeued.disposition.name.lower()
         return RequeueView.read_from(requeued, full_numbers=self._reader.full_numbers, id=id, disposition=disposition)
 
     def delete(self, id: int) -> None:
-        """Delete a body for good. Raises NotFound."""
+        """Delete a body for good. Raises ResourceNotFound."""
         if not DeleteQuarantined(CLI_ACTOR, [id]).run(self._reader.ledger):
-            raise NotFound(f"nothing in quarantine with id {id}")
+            raise ResourceNotFound(f"nothing in quarantine with id {id}")
 
 
 class LocalEndpoints(_Resource):
@@ -221,7 +221,7 @@ class LocalEndpoints(_Resource):
         return LocalPages(read)
 
     def get(self, endpoint: str) -> EndpointView:
-        """An endpoint, by name or id. Raises NotFound."""
+        """An endpoint, by name or id. Raises ResourceNotFound."""
         ledger = self._reader.ledger
         found = ledger.endpoint(endpoint)
         return EndpointView.of(found, ledger.backlog()[found.id], full_url=True)
@@ -234,14 +234,14 @@ class LocalKeys(_Resource):
         return LocalPages(lambda _cursor, _limit: PageView(items=list(map(KeyView.of, ledger.keys()))))
 
     def create(self, name: str, *, role: str, full_numbers: bool = False) -> CreatedKeyView:
-        """Create a key; a running gateway knows it at once. Raises ConfigError, Conflict."""
+        """Create a key; a running gateway knows it at once. Raises ConfigError, StateConflict."""
         if problem := validate_key_name(name):
             raise ConfigError(f"name: {problem}")
         key, draft = draft_api_key(name, Role(role), full_numbers=full_numbers)
         return CreatedKeyView.with_key(CreateKey(CLI_ACTOR, draft).run(self._reader.ledger), key)
 
     def revoke(self, name: str) -> None:
-        """Revoke a key, by name or id: it stops working at once. Raises NotFound."""
+        """Revoke a key, by name or id: it stops working at once. Raises ResourceNotFound."""
         RevokeKey(CLI_ACTOR, name).run(self._reader.ledger)
 
 
@@ -308,7 +308,7 @@ class LocalGateway:
         return build_status_view(found, inbox)
 
     def export(self, dataset: str, format: str = "ndjson", **filters: "Unpack[ExportFilter]") -> LocalExport:
-        """Calls, callbacks, deliveries or statistics as a file. Raises InvalidExportFilter, MissingExtra, NotFound."""
+        """Calls, callbacks, deliveries or statistics as a file. Raises InvalidExportFilter, MissingExtra, ResourceNotFound."""
         from answerback.exports import Export
 
         ledger = self._reader.calls_ledger
@@ -325,6 +325,6 @@ def _split_paging(parameters: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _with_endpoint_id(ledger: Ledger, filters: dict[str, Any]) -> dict[str, Any]:
-    """Filters with the id of the endpoint that is named by name or id. Raises NotFound."""
+    """Filters with the id of the endpoint that is named by name or id. Raises ResourceNotFound."""
     name = filters.pop("endpoint", None)
     return filters if name is None else filters | {"endpoint_id": ledger.endpoint(name).id}

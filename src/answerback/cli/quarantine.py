@@ -10,7 +10,7 @@ from answerback.cli.options import ByChannel, Cursor, Limit
 from answerback.cli.output import AsJson, FullNumbers, format_time, out, print_json, print_page, print_view
 from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.domain.models import MAX_PAGE_SIZE
-from answerback.errors import NotFound
+from answerback.errors import ResourceNotFound
 from answerback.schemas.callbacks import QuarantinedView, RequeueView
 from answerback.schemas.view import PageView
 
@@ -68,7 +68,7 @@ def delete(
     deleted = 0
     with target.open() as gateway:
         for id_ in ids:
-            with suppress(NotFound):
+            with suppress(ResourceNotFound):
                 gateway.quarantine.delete(id_)
                 deleted += 1
     if as_json:

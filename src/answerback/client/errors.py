@@ -49,7 +49,7 @@ class Forbidden(ApiError):
     """The key lacks the role, or the right to full numbers, that `detail` names."""
 
 
-class NotFound(ApiError, errors.NotFound):
+class NotFound(ApiError, errors.ResourceNotFound):
     """Nothing has that id."""
 
 

@@ -99,7 +99,7 @@ class RequestContext:
     async def unmask(self, *target: str | int) -> "RequestContext":
         """The same context with numbers in full, which is an audit event before it is a response.
 
-        Raises Forbidden where the reader does not have the right, LedgerUnavailable.
+        Raises PermissionDenied where the reader does not have the right, LedgerUnavailable.
         """
         self.actor.require_full_numbers()
         await self.deps.ledger_client.execute(RecordAuditEvent(self.actor, AuditAction.NUMBERS_REVEALED, target))

@@ -22,15 +22,15 @@ from answerback.domain.models import Role
 from answerback.errors import (
     AmbiguousCall,
     AnswerbackError,
-    Conflict,
     ExportFailed,
-    Forbidden,
     FullNumbersRequired,
     InvalidCursor,
     InvalidField,
     LedgerUnavailable,
     MissingExtra,
-    NotFound,
+    PermissionDenied,
+    ResourceNotFound,
+    StateConflict,
     TooManyExports,
 )
 
@@ -39,10 +39,10 @@ Handler = Callable[[RequestContext], Awaitable[Response] | Response]
 
 _ERROR_PAGES: dict[type[AnswerbackError], tuple[str, int]] = {
     FullNumbersRequired: ("numbers", 403),
-    Forbidden: ("needs_numbers", 403),
-    NotFound: ("missing", 404),
+    PermissionDenied: ("needs_numbers", 403),
+    ResourceNotFound: ("missing", 404),
     AmbiguousCall: ("conflict", 409),
-    Conflict: ("conflict", 409),
+    StateConflict: ("conflict", 409),
     InvalidCursor: ("invalid", 422),
     InvalidField: ("invalid", 422),
     MissingExtra: ("invalid", 501),

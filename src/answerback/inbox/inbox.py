@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from answerback.domain.batches import BatchItem, encode_batch
-from answerback.errors import LedgerUnavailable, NotFound, UnavailableReason
+from answerback.errors import LedgerUnavailable, ResourceNotFound, UnavailableReason
 from answerback.inbox.appender import Append, Appender, Commit
 from answerback.inbox.backlog import Backlog, Waiting
 from answerback.inbox.config import InboxConfig
@@ -87,11 +87,11 @@ class Inbox:
     async def read(self, generation: bytes, after: int, max_callbacks: int, max_bytes: int) -> list[Row]:
         """The rows of a generation after a position, without a hole, within the bounds but for the first.
 
-        The newest come from memory. Raises LedgerUnavailable; NotFound for a generation that has no rows any more.
+        The newest come from memory. Raises LedgerUnavailable; ResourceNotFound for a generation that has no rows any more.
         """
         found = self._backlog.find(generation)
         if found is None:
-            raise NotFound(f"inbox: no generation {generation.hex()}")
+            raise ResourceNotFound(f"inbox: no generation {generation.hex()}")
         rows = found.tail.read(after, max_callbacks, max_bytes)
         if rows is not None:
             return rows

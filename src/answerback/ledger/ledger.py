@@ -223,7 +223,7 @@ class Ledger:
         )
 
     def call(self, callid: str, channel: str | None = None) -> Call:
-        """What is known of a call. Raises NotFound, AmbiguousCall."""
+        """What is known of a call. Raises ResourceNotFound, AmbiguousCall."""
         return self.read(lambda connection: calls.find_call(connection, callid, channel)[1])
 
     def statistics(self, hour_range: HourRange) -> Statistics:
@@ -237,7 +237,7 @@ class Ledger:
     def callbacks(
         self, callid: str, channel: str | None = None, cursor: str | None = None, limit: int = 50
     ) -> Page[StoredCallback]:
-        """A page of a call's callbacks as received, in order. Raises NotFound, AmbiguousCall, InvalidCursor."""
+        """A page of a call's callbacks as received, in order. Raises ResourceNotFound, AmbiguousCall, InvalidCursor."""
         page = self.read(
             lambda connection: find_callbacks(
                 connection, calls.find_call(connection, callid, channel)[0], cursor, limit
@@ -261,7 +261,7 @@ class Ledger:
         return self.read(find_quarantined, channel, cursor, limit)
 
     def quarantined_body(self, id_: int) -> QuarantineItem:
-        """One refused body. Raises NotFound."""
+        """One refused body. Raises ResourceNotFound."""
         return self.read(find_quarantined_body, id_)
 
     def requeueable_ids(self) -> list[int]:
@@ -290,7 +290,7 @@ class Ledger:
         """Read a refused body once more; if it is a callback now, record it and take it out, in one transaction.
 
         It keeps the time it came in. Rows of a log that can be decoded now are recorded body by body, and the best receipt is returned.
-        Raises NotFound; CallbackRejected where it still cannot be understood.
+        Raises ResourceNotFound; CallbackRejected where it still cannot be understood.
         """
         return min(self.reprocess_quarantined(id_, actor).receipts, key=lambda receipt: receipt.disposition)
 
@@ -323,7 +323,7 @@ class Ledger:
         return self.read(endpoints.find_endpoints)
 
     def endpoint(self, name: str) -> Endpoint:
-        """One endpoint, by its name or its id as digits. Raises NotFound."""
+        """One endpoint, by its name or its id as digits. Raises ResourceNotFound."""
         return self.read(endpoints.find_endpoint, name)
 
     def backlog(self) -> deliveries.DeliveryBacklogs:
@@ -337,7 +337,7 @@ class Ledger:
         return self.read(deliveries.find_deliveries, wanted, cursor, limit)
 
     def delivery(self, id_: int) -> tuple[Delivery, list[Attempt]]:
-        """One delivery and its last attempts, in order. Raises NotFound."""
+        """One delivery and its last attempts, in order. Raises ResourceNotFound."""
         return self.read(deliveries.find_delivery, id_)
 
     def keys(self) -> list[ApiKey]:

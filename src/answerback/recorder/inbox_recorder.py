@@ -9,7 +9,7 @@ import contextlib
 import time
 from datetime import UTC, datetime, timedelta
 
-from answerback.errors import LedgerUnavailable, NotFound, PositionConflict
+from answerback.errors import LedgerUnavailable, PositionConflict, ResourceNotFound
 from answerback.inbox import Generation, Inbox, Waiting
 from answerback.ledger.client import LedgerClient
 from answerback.ledger.commands import ForgetLogs, LogPositions
@@ -95,7 +95,7 @@ class InboxRecorder(Recorder):
             self._appended.clear()
             try:
                 rows = await self._inbox.read(generation.id, position, MAX_CALLBACKS, MAX_BYTES)
-            except NotFound:  # all of it was recorded before, and is deleted by now
+            except ResourceNotFound:  # all of it was recorded before, and is deleted by now
                 rows = []
             if rows:
                 reply = await self._record(generation.id, position, [(row.position, row.payload) for row in rows])

@@ -24,7 +24,7 @@ from answerback.domain.endpoints import (
     Exchange,
     validate_secret,
 )
-from answerback.errors import AnswerbackError, ConfigError, Conflict, InvalidEndpoint, NotFound
+from answerback.errors import AnswerbackError, ConfigError, InvalidEndpoint, ResourceNotFound, StateConflict
 from answerback.ledger.admin.audit import CONFIG_FILE, GATEWAY, Actor, AuditAction
 from answerback.ledger.admin.endpoints import Draft, changed_fields, is_retargeted, target_of
 from answerback.ledger.client import LedgerClient
@@ -184,13 +184,13 @@ class EndpointManager:
                 self._dispatcher.resume(endpoint)
 
     def find(self, name: str) -> Endpoint:
-        """Return an endpoint by name, or by id as digits. Raises NotFound."""
+        """Return an endpoint by name, or by id as digits. Raises ResourceNotFound."""
         if name not in self._known:
-            raise NotFound(f"no endpoint {name}")
+            raise ResourceNotFound(f"no endpoint {name}")
         return self._known[name]
 
     async def find_current(self, name: str) -> Endpoint:
-        """Do what `find` does, after the changes of other processes. Raises NotFound, LedgerUnavailable."""
+        """Do what `find` does, after the changes of other processes. Raises ResourceNotFound, LedgerUnavailable."""
         await self.refresh()
         return self.find(name)
 
@@ -214,7 +214,7 @@ class EndpointManager:
         enabled: bool = True,
         secret: str | None = None,
     ) -> Endpoint:
-        """Add an endpoint. Raises Forbidden, InvalidEndpoint, and Conflict where the name is taken."""
+        """Add an endpoint. Raises PermissionDenied, InvalidEndpoint, and StateConflict where the name is taken."""
         actor.require_full_numbers()  # before anything is looked up for an actor who may not
         self._validate(config, secret)
         await self._validate_addresses(config)
@@ -236,11 +236,11 @@ class EndpointManager:
     async def change(self, actor: Actor, name: str, channel: str | None, config: EndpointConfig | None) -> Endpoint:
         """Change an endpoint's settings, or move it to another channel.
 
-        Raises NotFound, InvalidEndpoint, Conflict; Forbidden where numbers would go to another URL, and the actor may not see them.
+        Raises ResourceNotFound, InvalidEndpoint, StateConflict; PermissionDenied where numbers would go to another URL, and the actor may not see them.
         """
         endpoint = await self.find_current(name)
         if endpoint.from_config:
-            raise Conflict(f"endpoint {endpoint.name} is defined in the config file: change it there")
+            raise StateConflict(f"endpoint {endpoint.name} is defined in the config file: change it there")
         after = msgspec.structs.replace(endpoint, channel=channel or endpoint.channel, config=config or endpoint.config)
         if is_retargeted(changed_fields(endpoint, after)):
             actor.require_full_numbers()
@@ -250,17 +250,17 @@ class EndpointManager:
         return await self._change(actor, endpoint, channel=after.channel, config=after.config)
 
     async def set_enabled(self, actor: Actor, name: str, *, enabled: bool, reason: str | None = None) -> Endpoint:
-        """Enable or disable an endpoint; its deliveries wait while it is disabled. Raises NotFound, Conflict."""
+        """Enable or disable an endpoint; its deliveries wait while it is disabled. Raises ResourceNotFound, StateConflict."""
         endpoint = await self.find_current(name)
         return await self._change(
             actor, endpoint, enabled=enabled, disabled_reason=None if enabled else reason or DISABLED_MANUALLY
         )
 
     async def rotate_secret(self, actor: Actor, name: str, secret: str | None = None) -> Endpoint:
-        """Rotate an endpoint's secret; the previous one signs as well for 24 hours. Raises NotFound, InvalidEndpoint, Conflict."""
+        """Rotate an endpoint's secret; the previous one signs as well for 24 hours. Raises ResourceNotFound, InvalidEndpoint, StateConflict."""
         endpoint = await self.find_current(name)
         if endpoint.name in self._config_secrets:
-            raise Conflict(f"the secret of endpoint {endpoint.name} is in the config file: change it there")
+            raise StateConflict(f"the secret of endpoint {endpoint.name} is in the config file: change it there")
         if secret is not None and (problem := validate_secret(secret)):
             raise InvalidEndpoint("secret", problem)
         after = rotate_secret(endpoint, secret or generate_secret())
@@ -273,10 +273,10 @@ class EndpointManager:
         )
 
     async def remove(self, actor: Actor, name: str) -> None:
-        """Remove an endpoint; its pending deliveries are cancelled, and stay visible. Raises NotFound, Conflict."""
+        """Remove an endpoint; its pending deliveries are cancelled, and stay visible. Raises ResourceNotFound, StateConflict."""
         endpoint = await self.find_current(name)
         if endpoint.from_config and endpoint.disabled_reason != REMOVED_FROM_CONFIG:
-            raise Conflict(f"endpoint {endpoint.name} is defined in the config file: remove it there first")
+            raise StateConflict(f"endpoint {endpoint.name} is defined in the config file: remove it there first")
         async with self._serialized(), self.suspended(endpoint.id):
             await self._ledger.execute(RemoveEndpoint(actor, endpoint.id))
             self._uncache(endpoint)
@@ -285,7 +285,7 @@ class EndpointManager:
         log.info("endpoint_removed", endpoint=endpoint.name)
 
     async def test(self, actor: Actor, name: str) -> EndpointTest:
-        """Send a sample callback to an endpoint, even if it is disabled or paused. Raises NotFound."""
+        """Send a sample callback to an endpoint, even if it is disabled or paused. Raises ResourceNotFound."""
         endpoint, now = await self.find_current(name), datetime.now(UTC)
         await self._ledger.execute(RecordAuditEvent(actor, AuditAction.ENDPOINT_TESTED, target_of(endpoint)))
         body = build_sample_payload(endpoint.config.format, endpoint.channel, now)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from answerback.certificates import Certificates
-from answerback.errors import AnswerbackError, Conflict, LedgerUnavailable, UnavailableReason
+from answerback.errors import AnswerbackError, LedgerUnavailable, StateConflict, UnavailableReason
 from answerback.ledger import DeliveryJob
 from answerback.ledger.backends.postgresql.notifier import Notification
 from answerback.ledger.client import LedgerClient
@@ -66,13 +66,13 @@ class Relay:
 
     @property
     def endpoints(self) -> EndpointManager:
-        """The endpoints. Raises Conflict where another gateway alone relays for this ledger."""
+        """The endpoints. Raises StateConflict where another gateway alone relays for this ledger."""
         self._require_can_manage()
         return self._endpoint_manager
 
     @property
     def replays(self) -> Replays:
-        """Replays of deliveries. Raises Conflict where another gateway alone relays for this ledger."""
+        """Replays of deliveries. Raises StateConflict where another gateway alone relays for this ledger."""
         self._require_can_manage()
         return self._replays
 
@@ -175,7 +175,7 @@ class Relay:
         return self._dispatcher.saturated
 
     async def annotate_call(self, callid: str, channel: str | None, annotation: CallAnnotation) -> AnnotateResult:
-        """Annotate a call; the next delivery carries it. Raises AmbiguousCall, NotFound."""
+        """Annotate a call; the next delivery carries it. Raises AmbiguousCall, ResourceNotFound."""
         annotated = await self._ledger.execute(AnnotateCall(channel, self.default_channel, callid, annotation))
         if self._coordinator is not None:
             self._coordinator.notify_annotated(annotated)
@@ -190,4 +190,4 @@ class Relay:
         if self._coordinator is not None and not self._has_joined:
             raise LedgerUnavailable(UnavailableReason.ENDPOINTS_UNREAD)
         if not self.can_manage:
-            raise Conflict("another gateway on this data directory delivers: send the request to that one")
+            raise StateConflict("another gateway on this data directory delivers: send the request to that one")

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from answerback.domain.endpoints import Endpoint
-from answerback.errors import AnswerbackError, NotFound
+from answerback.errors import AnswerbackError, ResourceNotFound
 from answerback.ledger.admin.audit import Actor, filter_text
 from answerback.ledger.client import LedgerClient
 from answerback.ledger.commands import CountDead, ReplayCalls, ReplayDead, ReplayDelivery, StartReplay
@@ -62,19 +62,19 @@ class Replays:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def find(self, id_: int) -> Replay:
-        """Return a replay by its id. Raises NotFound."""
+        """Return a replay by its id. Raises ResourceNotFound."""
         if id_ not in self._replays:
-            raise NotFound(f"no replay {id_} since the gateway was started")
+            raise ResourceNotFound(f"no replay {id_} since the gateway was started")
         return self._replays[id_]
 
     async def replay_delivery(self, actor: Actor, delivery_id: int) -> None:
-        """Replay one delivery. Raises NotFound, Conflict; Forbidden where its endpoint has changed."""
+        """Replay one delivery. Raises ResourceNotFound, StateConflict; PermissionDenied where its endpoint has changed."""
         if not 0 <= delivery_id < MAX_ID:  # neither the message nor the ledger has a larger id
-            raise NotFound(f"no delivery {delivery_id}")
+            raise ResourceNotFound(f"no delivery {delivery_id}")
         self._dispatcher.refill(await self._ledger.execute(ReplayDelivery(actor, delivery_id)))
 
     async def replay_dead(self, actor: Actor, endpoint: Endpoint) -> Replay:
-        """Start to replay all dead deliveries of an endpoint. Raises Forbidden, NotFound."""
+        """Start to replay all dead deliveries of an endpoint. Raises PermissionDenied, ResourceNotFound."""
         count, last_id = await self._ledger.execute(CountDead(endpoint.id))
 
         def step(cursor: str | None) -> Awaitable[ReplayPage]:
@@ -86,7 +86,7 @@ class Replays:
     async def replay_calls(self, actor: Actor, endpoint: Endpoint, call_filter: CallFilter) -> Replay:
         """Start to replay every event of the calls of the endpoint's channel that match `call_filter`.
 
-        Raises Forbidden, NotFound.
+        Raises PermissionDenied, ResourceNotFound.
         """
         actor.require_full_numbers()  # before they are counted for an actor who may not
         mine = msgspec.structs.replace(call_filter, channel=endpoint.channel)

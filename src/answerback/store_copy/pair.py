@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from answerback.disk import require_durable_filesystem
-from answerback.errors import ConfigError, Conflict, LedgerUnavailable, UnavailableReason
+from answerback.errors import ConfigError, LedgerUnavailable, StateConflict, UnavailableReason
 from answerback.ledger import FILE_NAME, open_postgresql, open_sqlite
 from answerback.ledger.admin.audit import CLI_ACTOR, AuditAction, record_event
 from answerback.ledger.backends.postgresql.server import postgresql_engine, verify_durable
@@ -94,7 +94,7 @@ def _has_schema(place: StoreLocation) -> bool:
 
 @contextmanager
 def _exclusive(target: StoreConnection) -> Iterator[None]:
-    """Let no other copy into the target. Raises Conflict."""
+    """Let no other copy into the target. Raises StateConflict."""
     if target.location.path is not None:
         with _file_lock(target.location, target.location.path.parent / _LOCK_NAME):
             yield
@@ -119,5 +119,5 @@ def _file_lock(place: StoreLocation, path: Path) -> Iterator[None]:
         raise LedgerUnavailable(UnavailableReason.READ_ONLY, f"{place.option}, {path}: {error.strerror}") from error
 
 
-def _copy_in_progress(place: StoreLocation) -> Conflict:
-    return Conflict(f"{place.option}, {place}: another copy into it is under way")
+def _copy_in_progress(place: StoreLocation) -> StateConflict:
+    return StateConflict(f"{place.option}, {place}: another copy into it is under way")

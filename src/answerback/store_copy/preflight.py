@@ -4,7 +4,7 @@ From the first row on until both are equal the target is shut: it says a schema 
 written by copies only, and nobody serves half a ledger.
 """
 
-from answerback.errors import Conflict
+from answerback.errors import StateConflict
 from answerback.ledger import migrations
 from answerback.ledger.backends.postgresql.partition_ids import IDS_PER_MONTH, month_of_id
 from answerback.store_copy.activity import live_instances
@@ -24,24 +24,26 @@ def read_schema_version(side: StoreConnection) -> str | None:
 
 
 def require_schema(side: StoreConnection) -> None:
-    """Refuse a source that is not of this program's schema. Raises SchemaMismatch, Conflict."""
+    """Refuse a source that is not of this program's schema. Raises SchemaMismatch, StateConflict."""
     version, place = read_schema_version(side), f"{side.location.option}, {side.location}"
     if version is None:
-        raise Conflict(f"{place}: there is no ledger")
+        raise StateConflict(f"{place}: there is no ledger")
     if version == migrations.COPY_IN_PROGRESS:
-        raise Conflict(f"{place}: the copy into it is not finished: finish that first")
+        raise StateConflict(f"{place}: the copy into it is not finished: finish that first")
     if version != migrations.HEAD:
         migrations.refuse(version, place)
 
 
 def lock_target(source: StoreConnection, target: StoreConnection) -> None:
-    """Take the target for copying, if it is empty or a former copy of the source. Raises Conflict, SchemaMismatch."""
+    """Take the target for copying, if it is empty or a former copy of the source. Raises StateConflict, SchemaMismatch."""
     is_shut = read_schema_version(target) == migrations.COPY_IN_PROGRESS
     if not is_shut:
         require_schema(target)
         if served := live_instances(target):
             who = f"{served[0].instance.host}, process {served[0].instance.pid}"
-            raise Conflict(f"{target.location.option}, {target.location}: a gateway serves it ({who}): stop it first")
+            raise StateConflict(
+                f"{target.location.option}, {target.location}: a gateway serves it ({who}): stop it first"
+            )
     for spec in TABLE_SPECS:
         if spec.name in IDENTITY_COLUMNS and not (is_shut and spec.name == "quarantine"):  # its ids are used again
             _require_same_origin(source, target, spec, prunable=is_shut)
@@ -57,7 +59,7 @@ def unlock_target(target: StoreConnection) -> None:
 
 
 def _require_same_origin(source: StoreConnection, target: StoreConnection, spec: TableSpec, *, prunable: bool) -> None:
-    """Look for some of the target's rows in the source. Raises Conflict where one is not there, or is another."""
+    """Look for some of the target's rows in the source. Raises StateConflict where one is not there, or is another."""
     columns = (*spec.key, *IDENTITY_COLUMNS[spec.name])
     sample = _sample(target, spec, columns)
     there = {
@@ -67,7 +69,7 @@ def _require_same_origin(source: StoreConnection, target: StoreConnection, spec:
     for row in sample:
         key = spec.key_of(row)
         if there.get(key) != normalize_row(row) and not (prunable and key not in there and there):
-            raise Conflict(_mismatch_message(source.location, target.location, spec, key))
+            raise StateConflict(_mismatch_message(source.location, target.location, spec, key))
 
 
 def _sample(target: StoreConnection, spec: TableSpec, columns: tuple[str, ...]) -> list[Row]:

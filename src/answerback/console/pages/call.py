@@ -89,7 +89,7 @@ def _choose(context: RequestContext, ambiguous: AmbiguousCall) -> Response:
 
 
 def _read_history(context: RequestContext) -> CallHistory:
-    """The call that the address names. Raises FullNumbersRequired, NotFound, AmbiguousCall."""
+    """The call that the address names. Raises FullNumbersRequired, ResourceNotFound, AmbiguousCall."""
     callid = str(context.path["callid"]) if "callid" in context.path else context.query.get("callid", "")
     check_filters(context.principal, callid=callid)
     channel = context.query.get("channel")
@@ -97,7 +97,7 @@ def _read_history(context: RequestContext) -> CallHistory:
 
 
 def read_call_history(connection: Connection, callid: str, channel: str | None) -> CallHistory:
-    """Read a call with all that belongs to it. Raises NotFound, AmbiguousCall."""
+    """Read a call with all that belongs to it. Raises ResourceNotFound, AmbiguousCall."""
     call_id, call = find_call(connection, callid, channel)
     entries, earlier = find_last_callbacks(connection, call_id, _MAX_CALLBACKS)
     delivery_filter = DeliveryFilter(callid=callid, channel=call.channel)

@@ -8,7 +8,7 @@ from answerback.console.routing import PageRouter
 from answerback.console.session import safe_redirect
 from answerback.domain.endpoints import Delivery, DeliveryState
 from answerback.domain.models import Page, Role
-from answerback.errors import NotFound
+from answerback.errors import ResourceNotFound
 from answerback.ledger.read.deliveries import DeliveryFilter
 from answerback.schemas.deliveries import DeliveryView, DeliveryWithAttemptsView
 
@@ -46,7 +46,7 @@ def _list(context: RequestContext) -> Response:
 def _read_page(context: RequestContext, name: str | None, state: str | None) -> Page[Delivery]:
     try:
         endpoint_id = None if name is None else context.deps.ledger.endpoint(name).id
-    except NotFound:
+    except ResourceNotFound:
         return Page([], None)
     delivery_filter = DeliveryFilter(endpoint_id=endpoint_id, state=None if state is None else DeliveryState(state))
     return context.deps.ledger.deliveries(delivery_filter, context.query.get("cursor"), _PAGE_SIZE)

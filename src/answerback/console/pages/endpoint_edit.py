@@ -20,7 +20,7 @@ from answerback.console.pages.endpoints import show_secret
 from answerback.console.routing import PageRouter
 from answerback.domain.endpoints import Endpoint, PayloadFormat
 from answerback.domain.models import Role
-from answerback.errors import Conflict, InvalidEndpoint
+from answerback.errors import InvalidEndpoint, StateConflict
 
 
 def build_routes(router: PageRouter) -> list[Route]:
@@ -55,7 +55,7 @@ async def _add(context: RequestContext) -> Response:
         return _render_form(context, form, None, invalid.problems)
     except InvalidEndpoint as invalid:
         return _render_form(context, form, None, {invalid.field: str(invalid).removeprefix(f"{invalid.field}: ")})
-    except Conflict as conflict:
+    except StateConflict as conflict:
         return _render_form(context, form, None, {"name": str(conflict)})
     return show_secret(context, added, "added")
 

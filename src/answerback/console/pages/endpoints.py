@@ -12,7 +12,7 @@ from answerback.console.model.endpoint_health import EndpointHealth, EndpointRow
 from answerback.console.routing import PageRouter
 from answerback.domain.endpoints import Endpoint, EndpointTest
 from answerback.domain.models import Role
-from answerback.errors import Conflict
+from answerback.errors import StateConflict
 from answerback.ledger.read.recent_attempts import recent_attempts
 from answerback.schemas.endpoints import EndpointTestView
 
@@ -101,6 +101,6 @@ def _confirm_removal(context: RequestContext) -> Response:
 async def _remove(context: RequestContext) -> Response:
     name = context.path["name"]
     if context.form.get("sure") != "yes":
-        raise Conflict(context.t["endpoint_remove_unsure"])
+        raise StateConflict(context.t["endpoint_remove_unsure"])
     await context.deps.relay.endpoints.remove(context.actor, name)
     return context.redirect(f"{context.links.console}/endpoints", "endpoint_removed")

@@ -17,7 +17,7 @@ from answerback.console.context import RequestContext
 from answerback.console.routing import PageRouter
 from answerback.domain.endpoints import DeliveryState
 from answerback.domain.models import CallbackKind, Outcome
-from answerback.errors import InvalidExportFilter, NotFound
+from answerback.errors import InvalidExportFilter, ResourceNotFound
 from answerback.exports import Dataset, Export, FileFormat
 from answerback.exports.response import ExportResponse
 
@@ -53,7 +53,7 @@ def _parse_choice(choices: type[C], text: str) -> C:
     try:
         return choices(text)
     except ValueError as error:
-        raise NotFound(f"no export {text}") from error
+        raise ResourceNotFound(f"no export {text}") from error
 
 
 def _parse_filter(name: str, text: str) -> Any:

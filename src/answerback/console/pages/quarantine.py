@@ -11,7 +11,7 @@ from answerback.console.model.bodies import format_body
 from answerback.console.routing import PageRouter
 from answerback.domain.models import Role
 from answerback.domain.phone_numbers import mask_text
-from answerback.errors import NotFound
+from answerback.errors import ResourceNotFound
 from answerback.ledger.commands import DeleteQuarantined, RequeueQuarantined
 from answerback.ledger.read.paging import id_of
 from answerback.schemas.callbacks import QuarantinedBodyView, QuarantinedView
@@ -100,7 +100,7 @@ async def _retry_batch(context: RequestContext, after: int) -> RetrySummary:
     for number, id_ in enumerate(ids, 1):
         try:
             requeued = await context.deps.ledger_client.execute(RequeueQuarantined(context.actor, id_))
-        except NotFound:  # somebody else was faster
+        except ResourceNotFound:  # somebody else was faster
             continue
         if requeued.disposition is None:
             refused += 1

@@ -12,7 +12,7 @@ from answerback.console.dependencies import ConsoleDependencies
 from answerback.console.model.callback_urls import show_callback_urls
 from answerback.console.routing import PageRouter
 from answerback.domain.models import ApiKey, Page, Role
-from answerback.errors import Conflict, InvalidEndpoint
+from answerback.errors import InvalidEndpoint, StateConflict
 from answerback.ledger.admin.audit import AuditEvent
 from answerback.ledger.commands import CreateKey, RevokeKey
 
@@ -39,7 +39,7 @@ async def _create(context: RequestContext) -> Response:
         created = await context.deps.ledger_client.execute(CreateKey(context.actor, draft))
     except InvalidEndpoint as error:
         return await _page(context, {"problem": str(error), "draft": {**_EMPTY_DRAFT, **context.form}}, 422)
-    except Conflict as error:
+    except StateConflict as error:
         return await _page(context, {"problem": str(error), "draft": {**_EMPTY_DRAFT, **context.form}}, 409)
     return await _page(context, {"created": created, "created_key": key})
 

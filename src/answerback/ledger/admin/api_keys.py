@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Row, bindparam, func, insert, select, upda
 from sqlalchemy.engine import Connection
 
 from answerback.domain.models import ApiKey, Role
-from answerback.errors import Conflict, NotFound
+from answerback.errors import ResourceNotFound, StateConflict
 from answerback.ledger.admin.audit import Actor, AuditAction, record_event
 from answerback.ledger.read.paging import id_of
 from answerback.ledger.rows import read_row
@@ -39,13 +39,13 @@ class KeyDraft(msgspec.Struct, frozen=True, array_like=True):
 
 
 def add(connection: Connection, draft: KeyDraft, actor: Actor, now: datetime) -> ApiKey:
-    """Add a key. Raises Conflict where a living one has the name, Forbidden where it may see more than its maker."""
+    """Add a key. Raises StateConflict where a living one has the name, PermissionDenied where it may see more than its maker."""
     if draft.full_numbers:
         actor.require_full_numbers()
     if connection.execute(select(api_keys.c.id).where(api_keys.c.name == draft.name, _live)).scalar() is not None:
-        raise Conflict(f"name: there is a key {draft.name} already; revoke it first, or choose another name")
+        raise StateConflict(f"name: there is a key {draft.name} already; revoke it first, or choose another name")
     if connection.execute(select(func.count()).select_from(api_keys).where(_live)).scalar_one() >= MAX_KEYS:
-        raise Conflict(f"there are {MAX_KEYS} keys already: revoke one")
+        raise StateConflict(f"there are {MAX_KEYS} keys already: revoke one")
     row = {
         "id": 1 + randbelow(_IDS),
         "name": draft.name,
@@ -61,11 +61,11 @@ def add(connection: Connection, draft: KeyDraft, actor: Actor, now: datetime) ->
 
 
 def revoke(connection: Connection, name: str, actor: Actor, now: datetime) -> ApiKey:
-    """Revoke a key, named or by its id as digits. Raises NotFound."""
+    """Revoke a key, named or by its id as digits. Raises ResourceNotFound."""
     changed = update(api_keys).where(_matches_name(name), _live).values(revoked_us=to_us(now)).returning(api_keys)
     row = connection.execute(changed).one_or_none()
     if row is None:
-        raise NotFound("no active key of that name or id")  # who takes it for a key must not see it again
+        raise ResourceNotFound("no active key of that name or id")  # who takes it for a key must not see it again
     record_event(connection, actor, AuditAction.KEY_REVOKED, now, row.name)
     return _key(row)
 

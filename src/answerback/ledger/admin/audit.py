@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from answerback.domain.models import ApiKey, Page
 from answerback.domain.phone_numbers import mask_text
-from answerback.errors import Forbidden
+from answerback.errors import PermissionDenied
 from answerback.ledger.read.paging import read_id
 from answerback.ledger.rows import read_row
 from answerback.ledger.tables import audit_events
@@ -31,9 +31,9 @@ class Actor(msgspec.Struct, frozen=True, array_like=True):
         return cls(key.name, key.full_numbers)
 
     def require_full_numbers(self) -> None:
-        """Raise Forbidden where the actor may not see numbers in full."""
+        """Raise PermissionDenied where the actor may not see numbers in full."""
         if not self.full_numbers:
-            raise Forbidden(f"this requires the right to full numbers; the key `{self.name}` does not have it")
+            raise PermissionDenied(f"this requires the right to full numbers; the key `{self.name}` does not have it")
 
 
 CLI_ACTOR = Actor("command line")

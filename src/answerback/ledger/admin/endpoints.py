@@ -9,7 +9,7 @@ from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from answerback.domain.endpoints import Endpoint, EndpointConfig
-from answerback.errors import Conflict, NotFound
+from answerback.errors import ResourceNotFound, StateConflict
 from answerback.ledger.admin.audit import Actor, AuditAction, record_event
 from answerback.ledger.backends import bulk_sql
 from answerback.ledger.read.paging import id_of
@@ -64,12 +64,12 @@ def changed_since(connection: Connection, revision_: int) -> list[tuple[Endpoint
 
 
 def find_endpoint(connection: Connection, name: str) -> Endpoint:
-    """One by its name, or by its id as digits. Raises NotFound."""
+    """One by its name, or by its id as digits. Raises ResourceNotFound."""
     id_ = id_of(name)
     wanted = endpoints.c.name == name if id_ is None else endpoints.c.id == id_
     row = connection.execute(select(endpoints).where(wanted, _live)).one_or_none()
     if row is None:
-        raise NotFound(f"no endpoint {name}")
+        raise ResourceNotFound(f"no endpoint {name}")
     return _endpoint(row)
 
 
@@ -86,13 +86,13 @@ def is_retargeted(changed: Sequence[str]) -> bool:
 
 
 def add(connection: Connection, draft: Draft, actor: Actor, now: datetime) -> Endpoint:
-    """Add an endpoint. Raises Conflict where the name is taken, Forbidden where the actor may not see numbers."""
+    """Add an endpoint. Raises StateConflict where the name is taken, PermissionDenied where the actor may not see numbers."""
     actor.require_full_numbers()
     taken = connection.execute(select(endpoints.c.id).where(endpoints.c.name == draft.name, _live)).scalar()
     if taken is not None:
-        raise Conflict(f"name: there is an endpoint {draft.name} already")
+        raise StateConflict(f"name: there is an endpoint {draft.name} already")
     if connection.execute(select(func.count()).select_from(endpoints).where(_live)).scalar_one() >= MAX_ENDPOINTS:
-        raise Conflict(f"there are {MAX_ENDPOINTS} endpoints already: remove one")
+        raise StateConflict(f"there are {MAX_ENDPOINTS} endpoints already: remove one")
     return find_endpoint(connection, str(add_all(connection, [draft], actor, now)))
 
 
@@ -127,7 +127,7 @@ def add_all(connection: Connection, drafts: Sequence[Draft], actor: Actor, now: 
 def change(connection: Connection, endpoint: Endpoint, actor: Actor, now: datetime) -> Endpoint:
     """Bring the endpoint of this id up to `endpoint`.
 
-    Raises NotFound where it was removed, Forbidden where the change hands numbers on and the actor may not see them.
+    Raises ResourceNotFound where it was removed, PermissionDenied where the change hands numbers on and the actor may not see them.
     """
     before = find_endpoint(connection, str(endpoint.id))
     changed = changed_fields(before, endpoint)
@@ -187,7 +187,7 @@ def is_unmodified(connection: Connection, endpoint: Endpoint) -> bool:
 
 
 def remove(connection: Connection, id_: int, actor: Actor, now: datetime) -> None:
-    """Remove an endpoint: nothing is delivered to it any more. Raises NotFound."""
+    """Remove an endpoint: nothing is delivered to it any more. Raises ResourceNotFound."""
     gone = find_endpoint(connection, str(id_))
     changes = {"deleted_us": to_us(now), "revision": _next_revision(connection)}
     connection.execute(update(endpoints).where(endpoints.c.id == id_).values(**changes))

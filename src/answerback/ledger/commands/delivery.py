@@ -164,7 +164,7 @@ class CountDead(Command[tuple[int, int]], frozen=True):
 
 
 class StartReplay(Command[None], frozen=True):
-    """Record that somebody starts a replay; the steps follow. Raises Forbidden, NotFound."""
+    """Record that somebody starts a replay; the steps follow. Raises PermissionDenied, ResourceNotFound."""
 
     actor: Actor
     endpoint_id: int

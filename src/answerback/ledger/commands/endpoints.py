@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy.engine import Connection
 
 from answerback.domain.endpoints import Endpoint, PayloadFormat
-from answerback.errors import Conflict
+from answerback.errors import StateConflict
 from answerback.ledger.admin import endpoints
 from answerback.ledger.admin.audit import Actor
 from answerback.ledger.admin.endpoints import Draft
@@ -83,7 +83,9 @@ class ChangeEndpoint(Command[Endpoint], frozen=True):
     def run(self, ledger: Ledger) -> Endpoint:
         def work(connection: Connection, _: SubscriptionCache) -> Endpoint:
             if self.if_unmodified and not endpoints.is_unmodified(connection, self.endpoint):
-                raise Conflict(f"endpoint {self.endpoint.name} was changed at the same time: check it and try again")
+                raise StateConflict(
+                    f"endpoint {self.endpoint.name} was changed at the same time: check it and try again"
+                )
             return _change(connection, self.endpoint, self.actor, now())
 
         return ledger.write(work)

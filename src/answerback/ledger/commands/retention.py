@@ -36,7 +36,7 @@ class ReportErasure(Command[None], frozen=True):
 
 
 class RequestErasure(Command[Erasure], frozen=True, array_like=True, tag=True):
-    """Write down that a number is to be erased; it is `sealed_number`. Raises Forbidden."""
+    """Write down that a number is to be erased; it is `sealed_number`. Raises PermissionDenied."""
 
     actor: Actor
     sealed_number: bytes

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from answerback.domain.models import Call, CallbackKind, Outcome, Page
 from answerback.domain.phone_numbers import spellings
-from answerback.errors import AmbiguousCall, NotFound
+from answerback.errors import AmbiguousCall, ResourceNotFound
 from answerback.ledger.read.paging import PagePosition, following, read_cursor, read_page
 from answerback.ledger.rows import READ_COLUMNS, call_of
 from answerback.ledger.tables import call_key, calls
@@ -41,7 +41,7 @@ class CallFilter(msgspec.Struct, frozen=True, kw_only=True):
 def find_call(connection: Connection, callid: str, channel: str | None) -> tuple[int, Call]:
     """The row id and the call.
 
-    Raises NotFound, and AmbiguousCall where several channels hold the callid and none is named.
+    Raises ResourceNotFound, and AmbiguousCall where several channels hold the callid and none is named.
     """
     if channel is None:
         holders = channels_holding(connection, callid)
@@ -50,7 +50,7 @@ def find_call(connection: Connection, callid: str, channel: str | None) -> tuple
         channel = holders[0] if holders else ""
     row = connection.execute(_one_call, {"channel": channel, "call_key": call_key(callid)}).one_or_none()
     if row is None:
-        raise NotFound(f"no call {callid}" + (f" in channel {channel}" if channel else ""))
+        raise ResourceNotFound(f"no call {callid}" + (f" in channel {channel}" if channel else ""))
     return row[0], call_of(tuple(row))
 
 

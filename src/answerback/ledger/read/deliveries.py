@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 from answerback.domain.delivery_states import message_id
 from answerback.domain.endpoints import MAX_ATTEMPTS, Attempt, Delivery, DeliveryBacklog, DeliveryState, EventType
 from answerback.domain.models import Page
-from answerback.errors import NotFound
+from answerback.errors import ResourceNotFound
 from answerback.ledger.read.paging import MAX_ID, read_id
 from answerback.ledger.rows import read_row
 from answerback.ledger.tables import (
@@ -76,11 +76,11 @@ def find_deliveries(connection: Connection, filters: DeliveryFilter, cursor: str
 
 
 def find_delivery(connection: Connection, id_: int) -> tuple[Delivery, list[Attempt]]:
-    """One delivery and its last attempts, in order. Raises NotFound."""
+    """One delivery and its last attempts, in order. Raises ResourceNotFound."""
     known = 0 <= id_ < MAX_ID
     row = connection.execute(_with_names.where(deliveries.c.id == id_)).one_or_none() if known else None
     if row is None:
-        raise NotFound(f"no delivery {id_}")
+        raise ResourceNotFound(f"no delivery {id_}")
     made = select(attempts).where(attempts.c.delivery_id == id_).order_by(attempts.c.id.desc()).limit(MAX_ATTEMPTS)
     return _delivery(row), [attempt_of(row) for row in connection.execute(made)][::-1]
 

@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
 from answerback.domain.models import ROWS_RESULT, Page, QuarantineItem
-from answerback.errors import NotFound
+from answerback.errors import ResourceNotFound
 from answerback.ledger.read.paging import MAX_ID, read_cursor, read_page
 from answerback.ledger.rows import read_row
 from answerback.ledger.tables import quarantine
@@ -25,11 +25,11 @@ def find_quarantined(
 
 
 def find_quarantined_body(connection: Connection, id_: int) -> QuarantineItem:
-    """One refused body. Raises NotFound."""
+    """One refused body. Raises ResourceNotFound."""
     known = 0 <= id_ < MAX_ID  # beyond it the driver has no such number
     row = connection.execute(select(quarantine).where(quarantine.c.id == id_)).one_or_none() if known else None
     if row is None:
-        raise NotFound(f"nothing in quarantine with id {id_}")
+        raise ResourceNotFound(f"nothing in quarantine with id {id_}")
     return read_row(QuarantineItem, row)
 
 

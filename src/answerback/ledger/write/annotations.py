@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 
 from answerback.domain.endpoints import DeliveryState, EventType, PayloadFormat
 from answerback.domain.models import Call
-from answerback.errors import AmbiguousCall, Conflict, NotFound
+from answerback.errors import AmbiguousCall, ResourceNotFound, StateConflict
 from answerback.ledger.backends import bulk_sql
 from answerback.ledger.backends.dialect import storable_text
 from answerback.ledger.read.calls import channels_holding
@@ -52,8 +52,8 @@ def annotate_call(
 ) -> AnnotateResult:
     """Store an annotation of a call, known or not yet.
 
-    Without `channel` it is the one that holds the callid, or else `default_channel`. Raises AmbiguousCall, NotFound
-    where there is neither, and Conflict where the call was deleted for its age.
+    Without `channel` it is the one that holds the callid, or else `default_channel`. Raises AmbiguousCall, ResourceNotFound
+    where there is neither, and StateConflict where the call was deleted for its age.
     """
     callid = storable_text(connection, callid)
     if channel is None:
@@ -62,13 +62,13 @@ def annotate_call(
             raise AmbiguousCall(callid, holders)
         channel = holders[0] if holders else default_channel
     if channel is None:
-        raise NotFound(f"no call {callid} yet: name the channel of the call")
+        raise ResourceNotFound(f"no call {callid} yet: name the channel of the call")
     key = (channel, call_key(callid))
     rows = list(bulk_sql.select_many(connection, calls, READ_COLUMNS, ("channel", "call_key"), [key], lock=True))
     if rows:
         call_id, before = rows[0][0], call_of(rows[0])
     elif find_pruned(connection, [key]):
-        raise Conflict(f"call {callid} was deleted for its age: it cannot be annotated any more")
+        raise StateConflict(f"call {callid} was deleted for its age: it cannot be annotated any more")
     else:
         call_id, before = _register_call(connection, channel, callid, now)
     after = msgspec.structs.replace(before, **_changes(before, annotation))

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 from answerback.domain.delivery_states import TAG_LENGTH
 from answerback.domain.endpoints import DeliveryState
 from answerback.domain.number_finder import NumberFinder
-from answerback.errors import NotFound
+from answerback.errors import ResourceNotFound
 from answerback.ledger.admin.audit import Actor, AuditAction, record_event
 from answerback.ledger.admin.endpoints import touch_all
 from answerback.ledger.backends import bulk_sql
@@ -103,7 +103,7 @@ class ErasureTarget(NamedTuple):
 
 
 def request_erasure(connection: Connection, sealed_number: bytes, actor: Actor, now: datetime) -> Erasure:
-    """Write down that a number is to be erased. Raises Forbidden."""
+    """Write down that a number is to be erased. Raises PermissionDenied."""
     actor.require_full_numbers()
     values = {
         "requested_us": to_us(now),
@@ -117,11 +117,11 @@ def request_erasure(connection: Connection, sealed_number: bytes, actor: Actor, 
 
 
 def find_erasure(connection: Connection, id_: int) -> Erasure:
-    """One erasure. Raises NotFound."""
+    """One erasure. Raises ResourceNotFound."""
     found = select(erasures).where(erasures.c.id == id_)
     row = connection.execute(found).one_or_none() if 0 <= id_ < MAX_ID else None
     if row is None:
-        raise NotFound(f"no erasure {id_}")
+        raise ResourceNotFound(f"no erasure {id_}")
     return _erasure(row)
 
 

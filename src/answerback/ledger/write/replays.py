@@ -11,7 +11,7 @@ from answerback.domain.calls import fold
 from answerback.domain.delivery_states import ACTIVE_STATES, DELIVERY_TRANSITIONS, DeliveryTransition, event_type_for
 from answerback.domain.endpoints import DeliveryState, Endpoint, PayloadFormat
 from answerback.domain.models import Call, RawCallback
-from answerback.errors import CallbackRejected, Conflict, NotFound
+from answerback.errors import CallbackRejected, ResourceNotFound, StateConflict
 from answerback.ledger.admin.audit import Actor, AuditAction, record_event
 from answerback.ledger.admin.endpoints import target_of
 from answerback.ledger.backends import bulk_sql
@@ -51,7 +51,7 @@ def replay_delivery(
 ) -> int:
     """Replay one delivery, whatever its state; return its endpoint's id.
 
-    Raises NotFound, Conflict; Forbidden where the endpoint was another one when the delivery was made, and the actor may
+    Raises ResourceNotFound, StateConflict; PermissionDenied where the endpoint was another one when the delivery was made, and the actor may
     not see numbers: else it goes only where it was to go.
     """
     known = 0 <= id_ < MAX_ID
@@ -61,14 +61,16 @@ def replay_delivery(
         else None
     )
     if row is None:
-        raise NotFound(f"no delivery {id_}")
+        raise ResourceNotFound(f"no delivery {id_}")
     endpoint = subscriptions.endpoint(row.endpoint_id)
     if endpoint is None:
-        raise Conflict(f"delivery {id_} was for an endpoint that was removed")
+        raise StateConflict(f"delivery {id_} was for an endpoint that was removed")
     if row.callback_id is None and endpoint.config.format is PayloadFormat.TENCENT:
-        raise Conflict(f"delivery {id_} is about a call itself, for which the format of {endpoint.name} has no payload")
+        raise StateConflict(
+            f"delivery {id_} is about a call itself, for which the format of {endpoint.name} has no payload"
+        )
     if row.state == DeliveryState.BLOCKED.value:
-        raise Conflict(f"delivery {id_} is blocked by an earlier one of its call: replay that one")
+        raise StateConflict(f"delivery {id_} is blocked by an earlier one of its call: replay that one")
     retargeted_us = connection.execute(select(endpoints.c.retargeted_us).where(endpoints.c.id == endpoint.id)).scalar()
     if retargeted_us is not None and row.created_us <= retargeted_us:
         actor.require_full_numbers()
@@ -97,7 +99,7 @@ def replay_dead(
     """Replay the dead deliveries of an endpoint, up to `until_id`, oldest first."""
     endpoint = subscriptions.endpoint(endpoint_id)
     if endpoint is None:
-        raise NotFound(f"no endpoint {endpoint_id}")
+        raise ResourceNotFound(f"no endpoint {endpoint_id}")
     mine = [_dead, _d.endpoint_id == endpoint_id, _d.id > int(cursor or 0), _d.id <= until_id]
     if endpoint.config.format is PayloadFormat.TENCENT:
         mine.append(_d.callback_id.is_not(None))  # it has no form for words about a call itself
@@ -118,7 +120,7 @@ def replay_calls(
     """Replay everything about a page of calls that the endpoint matches; what was never enqueued for it is added."""
     now_known = subscriptions.endpoint(endpoint.id)
     if now_known is None:
-        raise NotFound(f"no endpoint {endpoint.name}")
+        raise ResourceNotFound(f"no endpoint {endpoint.name}")
     endpoint, filters = now_known, msgspec.structs.replace(filters, channel=now_known.channel)
     page = calls.find_call_rows(connection, filters, cursor, limit)
     call_ids = [(call_id,) for call_id, _ in page.items]

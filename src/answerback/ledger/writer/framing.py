@@ -13,12 +13,12 @@ from answerback.errors import (
     AmbiguousCall,
     AnswerbackError,
     CallbackRejected,
-    Conflict,
-    Forbidden,
     InvalidCursor,
     LedgerUnavailable,
-    NotFound,
+    PermissionDenied,
     PositionConflict,
+    ResourceNotFound,
+    StateConflict,
     UnavailableReason,
     public_reason,
 )
@@ -29,7 +29,15 @@ LENGTH_BYTES = 4
 _DONE, _FAILED = b"\x00", b"\x01"
 _ERRORS: dict[str, Callable[..., AnswerbackError]] = {
     error.__name__: error
-    for error in (NotFound, Forbidden, AmbiguousCall, Conflict, InvalidCursor, CallbackRejected, PositionConflict)
+    for error in (
+        ResourceNotFound,
+        PermissionDenied,
+        AmbiguousCall,
+        StateConflict,
+        InvalidCursor,
+        CallbackRejected,
+        PositionConflict,
+    )
 }
 
 _encode = msgspec.msgpack.Encoder().encode
