@@ -21,6 +21,7 @@ from sqlalchemy import select
 from structlog.testing import capture_logs
 
 from answerback.domain.calls import fold
+from answerback.domain.models import CallbackKind
 from answerback.errors import PositionConflict
 from answerback.inbox import FILE_NAME
 from answerback.ledger import DeliveryJob, Disposition, Ledger, LedgerConfig
@@ -52,6 +53,33 @@ async def test_it_records_what_is_appended(ledger: Ledger, tmp_path: Path) -> No
         assert metrics.callbacks == {Disposition.STORED: 3, Disposition.DUPLICATE: 1}
         assert (metrics.batch_sizes.total, metrics.failures) == (4, 0)
         assert LogPositions([inbox.present.id]).run(ledger) == {inbox.present.id: 2}
+
+
+@in_loop
+async def test_it_rests_but_for_a_reader(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After few callbacks it lets more gather; somebody who reads ends that at once, also while it lasts."""
+    monkeypatch.setattr("answerback.recorder.recorder._REST_S", 3600.0)
+    async with opened(tmp_path) as inbox, recording(inbox, InlineClient(ledger)) as (recorder, metrics):
+        await append(inbox, [status(callid="a")])
+        await recorded(recorder)
+        for n in range(3):
+            await append(inbox, [status(callid=f"rests{n}")])
+        assert metrics.callbacks == {Disposition.STORED: 1}
+        assert await recorder.catch_up(60) == 0.0
+        assert sum(metrics.batch_sizes.counts) == 2
+
+
+@in_loop
+async def test_it_hardly_rests_where_deliveries_follow(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for deliveries is not made to wait for others, even where the last few went to no endpoint."""
+    monkeypatch.setattr("answerback.recorder.recorder._REST_S", 3600.0)
+    delivery_helpers.endpoint(ledger, kinds=(CallbackKind.KEY,))
+    async with opened(tmp_path) as inbox, recording(inbox, InlineClient(ledger)) as (recorder, _):
+        for callback in (key_press(callid="a"), status(callid="b"), status(callid="c"), key_press(callid="d")):
+            await append(inbox, [callback])
+            await until(lambda: not recorder.lag.rows)
 
 
 @in_loop

@@ -7,6 +7,7 @@ recorded once. Rows leave the inbox only after the ledger has said that it holds
 import asyncio
 import contextlib
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from answerback.errors import LedgerUnavailable, PositionConflict, ResourceNotFound
@@ -33,7 +34,7 @@ class InboxRecorder(Recorder):
         self._appended = asyncio.Event()
         self._changed = asyncio.Event()
         self._reached = (0, 0)  # the number of a generation, and the position in it
-        self._conflicts = 0
+        self._conflicts = self._readers = 0
 
     def start(self) -> None:
         self._inbox.on_appended = self._appended.set
@@ -61,13 +62,26 @@ class InboxRecorder(Recorder):
         """
         present = self._inbox.present
         deadline_s = time.monotonic() + timeout_s
-        while self.lag.rows and self._reached < (present.number, present.last):
-            try:
-                async with asyncio.timeout(0 if self.failure else deadline_s - time.monotonic()):
-                    await self._changed.wait()
-            except TimeoutError:
-                return self.lag.age_s
+        with self._reading():
+            while self.lag.rows and self._reached < (present.number, present.last):
+                try:
+                    async with asyncio.timeout(0 if self.failure else deadline_s - time.monotonic()):
+                        await self._changed.wait()
+                except TimeoutError:
+                    return self.lag.age_s
         return 0.0
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Have the recorder take no rest meanwhile."""
+        self._readers += 1
+        self._is_read.set()
+        try:
+            yield
+        finally:
+            self._readers -= 1
+            if not self._readers:
+                self._is_read.clear()
 
     async def _record_all(self) -> None:
         """Record until stopped; where another recorder was at work, as soon as that has ended."""

@@ -4,6 +4,7 @@ What is common to both logs: how often it is tried, what is counted, and why not
 """
 
 import asyncio
+import contextlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -22,8 +23,10 @@ MAX_CALLBACKS = 2000
 MAX_BYTES = 8 * 1024 * 1024
 
 _FEW_CALLBACKS = 256
-_REST_S = 0.004
+_REST_S, _SHORT_REST_S = 0.02, 0.004
 """After a transaction of few callbacks more may gather: to begin and commit one costs as much as ten callbacks do."""
+_DELIVERING_S = 1.0
+"""Where one was to be delivered within so long, the rest is short; where a reader waits, there is none."""
 _FIRST_PAUSE_S, _MAX_PAUSE_S = 0.1, 2.0
 _WARN_EVERY_S = 10.0
 
@@ -39,6 +42,8 @@ class Recorder(ABC):
         self._pause_s = _FIRST_PAUSE_S
         self._warned_s = float("-inf")
         self._is_stopping = asyncio.Event()
+        self._is_read = asyncio.Event()  # by somebody who waits until what was answered is recorded
+        self._delivered_s = float("-inf")
         self._failure: LedgerUnavailable | PositionConflict | None = None
 
     def start(self) -> None:
@@ -47,6 +52,7 @@ class Recorder(ABC):
     async def stop(self, timeout_s: float) -> None:
         """Record what is left, for `timeout_s` at most and not if that fails; the next start records the rest."""
         self._is_stopping.set()
+        self._is_read.set()
         self._wake()
         await asyncio.wait(self._tasks[:1], timeout=timeout_s)
         for task in self._tasks:
@@ -110,8 +116,13 @@ class Recorder(ABC):
         return reply
 
     async def _rest_after(self, reply: LogReply) -> None:
+        now_s = time.monotonic()
+        if reply.jobs or reply.backlogged:
+            self._delivered_s = now_s
         if sum(reply.dispositions.values()) < _FEW_CALLBACKS:
-            await asyncio.sleep(_REST_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_SHORT_REST_S if now_s - self._delivered_s < _DELIVERING_S else _REST_S):
+                    await self._is_read.wait()
 
     def _warn_of_dropped(self, reply: LogReply) -> None:
         dropped = reply.dispositions.get(Disposition.DROPPED)
