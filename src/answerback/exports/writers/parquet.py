@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from answerback.exports.cells import Values, mask_column, transpose
 from answerback.exports.columns import Column, ColumnType
 from answerback.exports.pages import Rows
-from answerback.exports.writers import ByteSink
+from answerback.exports.writers import ByteSink, SinkFile
 
 _ROWS_PER_GROUP = 32_768
 _US = 1_000_000
@@ -33,7 +33,7 @@ class ParquetWriter:
         self._columns = columns
         self._full_numbers = full_numbers
         self._schema = pa.schema([(column.name, _TYPES.get(column.type, pa.string())) for column in columns])
-        self._file = pq.ParquetWriter(pa.PythonFile(_Sink(out), mode="w"), self._schema, compression="zstd")
+        self._file = pq.ParquetWriter(pa.PythonFile(SinkFile(out), mode="w"), self._schema, compression="zstd")
         self._batches: list[Any] = []
         self._waiting = 0
 
@@ -61,22 +61,3 @@ class ParquetWriter:
         elif column.type is ColumnType.KEYS:
             values = [[] if keys == "[]" else _keys(keys) for keys in values]
         return pa.array(values, _TYPES.get(column.type, pa.string()))
-
-
-class _Sink:
-    """Our way out as the file that pyarrow wants: it is only ever written to."""
-
-    closed = False
-
-    def __init__(self, out: ByteSink) -> None:
-        self._out = out
-
-    def write(self, data: Any) -> int:
-        self._out.write(bytes(data))
-        return len(data)
-
-    def flush(self) -> None:
-        """Everything went out already."""
-
-    def close(self) -> None:
-        """The file belongs to whoever opened it."""

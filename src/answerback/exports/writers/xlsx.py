@@ -13,7 +13,7 @@ import msgspec
 from answerback.exports.cells import Values, format_microseconds, format_seconds, is_all_same, mask_column, transpose
 from answerback.exports.columns import Column, ColumnType
 from answerback.exports.pages import Rows
-from answerback.exports.writers import ByteSink
+from answerback.exports.writers import ByteSink, SinkFile
 
 MOST_ROWS = 1_048_576
 """Of a sheet, the first one with the names of the columns; what is more goes on a further sheet."""
@@ -72,7 +72,7 @@ class XlsxWriter:
     def __init__(self, out: ByteSink, columns: tuple[Column, ...], *, full_numbers: bool) -> None:
         self._columns = columns
         self._full_numbers = full_numbers
-        self._zip = ZipFile(cast(IO[bytes], _Sink(out)), "w", ZIP_DEFLATED, compresslevel=1)
+        self._zip = ZipFile(cast(IO[bytes], SinkFile(out)), "w", ZIP_DEFLATED, compresslevel=1)
         for name, part in (("[Content_Types].xml", _CONTENT_TYPES), ("_rels/.rels", _ROOT), ("xl/styles.xml", _STYLES)):
             self._zip.writestr(name, part)
         self._sheets = 0
@@ -189,17 +189,3 @@ def _escape(found: re.Match[str]) -> str:
     if len(special) > 1:
         return f"_x005F{special}"
     return _ENTITIES.get(special) or f"_x{ord(special):04X}_"
-
-
-class _Sink:
-    """Our way out as the file that zipfile wants: it is only ever written to, from its beginning to its end."""
-
-    def __init__(self, out: ByteSink) -> None:
-        self._out = out
-
-    def write(self, data: bytes) -> int:
-        self._out.write(data)
-        return len(data)
-
-    def flush(self) -> None:
-        """Everything went out already."""
