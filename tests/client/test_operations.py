@@ -18,13 +18,13 @@ from answerback.client.events import events_request
 from answerback.client.exports import export_request
 from answerback.client.operations import listing, operation
 from answerback.client.parameters import EventFilter, ExportFilter
-from answerback.client.requests import Request
+from answerback.client.requests import GatewayRequest
 from answerback.client.resources import GatewayOperations as Operations
 from answerback.domain.models import CallbackKind, Outcome, Role
 from answerback.schemas.calls import CallView
 
 
-def described() -> Iterator[Request[Any]]:
+def described() -> Iterator[GatewayRequest[Any]]:
     """A request of each operation of the client, with all its parameters."""
     gateway = Operations[Any](None)
     for resource in [gateway, *filter(None, vars(gateway).values())]:

@@ -17,7 +17,7 @@ from hypothesis import settings
 from postgresql import shared_server
 
 from answerback.ledger import FILE_NAME, Ledger, open_postgresql, open_sqlite
-from answerback.ledger.write.quarantine import Quarantine
+from answerback.ledger.write.quarantine import QuarantineWriter
 
 ID_KEY = b"what the ids of the tests are keyed by"
 
@@ -90,7 +90,7 @@ class Store:
         """Take every row away, and have the ledger forget; whether the store is like a new one then."""
         as_new = self._emptied(self.ledger)
         transactions = self.ledger._transactions  # noqa: SLF001  # a new ledger knows nothing, on the old connections
-        self.ledger = Ledger(self.ledger.engine, transactions, Quarantine(2**20, 60_000), ID_KEY)
+        self.ledger = Ledger(self.ledger.engine, transactions, QuarantineWriter(2**20, 60_000), ID_KEY)
         return as_new
 
     def close(self) -> None:

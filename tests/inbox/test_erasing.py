@@ -11,7 +11,7 @@ from answerback.domain.batches import BatchItem, decode_batch
 from answerback.domain.number_finder import NumberFinder
 from answerback.inbox import FILE_NAME, Inbox
 from answerback.inbox.erasing import compact_inbox, count_inbox, erase_inbox
-from answerback.inbox.rows import Row
+from answerback.inbox.rows import InboxRow
 
 NEEDLE = b"13788888888"
 
@@ -35,7 +35,7 @@ async def append(inbox: Inbox, rows: int, *, large: bool = False) -> None:
         )
 
 
-async def read(inbox: Inbox, generation: bytes, after: int = 0) -> list[Row]:
+async def read(inbox: Inbox, generation: bytes, after: int = 0) -> list[InboxRow]:
     """Rows of the file."""
     return await inbox.read(generation, after, 10_000, 2**30)
 

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from inbox.world import ALL, bodies, config, items
 
 from answerback.errors import LedgerUnavailable, UnavailableReason
-from answerback.inbox import Inbox, Row
+from answerback.inbox import Inbox, InboxRow
 
 MAX_BYTES = 400_000
 Rows = dict[int, list[bytes]]
@@ -148,7 +148,7 @@ class InboxMachine(RuleBasedStateMachine):
         for generation in self._inbox.generations:  # as the recorder does, from the ledger
             self._inbox.mark_recorded(generation.id, self._recorded[generation.id])
 
-    def _check(self, generation: bytes, after: int, found: list[Row]) -> None:
+    def _check(self, generation: bytes, after: int, found: list[InboxRow]) -> None:
         """Rows are those that were appended, without a hole but for what was recorded."""
         for row in found:
             if row.payload is None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from answerback.domain.batches import BatchItem, decode_batch
-from answerback.inbox import FILE_NAME, Inbox, InboxConfig, InboxReader, Row
+from answerback.inbox import FILE_NAME, Inbox, InboxConfig, InboxReader, InboxRow
 
 ALL = 1_000_000_000
 """More callbacks, or bytes, than a test reads."""
@@ -48,7 +48,7 @@ def items(*bodies: bytes) -> list[BatchItem]:
     return [BatchItem("default", body, 1) for body in bodies]
 
 
-def bodies(row: Row) -> list[bytes] | None:
+def bodies(row: InboxRow) -> list[bytes] | None:
     """The bodies in a row; None where it cannot be read."""
     return None if row.payload is None else [item.raw for item in decode_batch(row.payload).items]
 

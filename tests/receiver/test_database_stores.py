@@ -226,12 +226,12 @@ def test_the_models_show_what_is_there(tmp_path: Path) -> None:
     store.record([FIRST, rejected(b"{")])
     from django.db import connections
 
-    from answerback.receiver.django.models import Callback, Rejected
+    from answerback.receiver.django.models import ReceivedCallback, RejectedBody
 
-    (callback,) = Callback.objects.using(place.url).all()
+    (callback,) = ReceivedCallback.objects.using(place.url).all()
     assert (callback.callid, bytes(callback.raw), callback.due_us is None) == (FIRST.callback.callid, FIRST.raw, False)
     assert str(callback) == f"callback {callback.pk} of {FIRST.callback.callid}"
-    assert [str(one) for one in Rejected.objects.using(place.url).all()] == ["the body is empty"]
+    assert [str(one) for one in RejectedBody.objects.using(place.url).all()] == ["the body is empty"]
     connections[place.url].close()
     close(store)
 

@@ -27,9 +27,9 @@ from answerback.emulator.conformance.evaluation import (
     find_problems,
 )
 from answerback.emulator.conformance.reports import Report, build_report, encode_junit, summary
-from answerback.emulator.conformance.requests import EXAMPLE, CallFactory, Request
+from answerback.emulator.conformance.requests import EXAMPLE, CallbackRequest, CallFactory
 from answerback.emulator.conformance.rules import RULES
-from answerback.emulator.conformance.scenarios import NO_LABEL, Rule, Step
+from answerback.emulator.conformance.scenarios import NO_LABEL, Rule, RuleStep
 from answerback.errors import CallbackRejected
 from answerback.i18n import Language, Text, locale_language
 from answerback.tencent.callbacks import parse
@@ -41,7 +41,7 @@ BY_ID = {rule.id: rule for rule in RULES}
 TIMEOUT_S = 5.0
 
 
-def steps(run: uuid.UUID = RUN) -> Iterator[tuple[Rule, Step]]:
+def steps(run: uuid.UUID = RUN) -> Iterator[tuple[Rule, RuleStep]]:
     """Everything that a run sends."""
     for number, rule in enumerate(RULES):
         for step in rule.steps(CallFactory(run, number)):
@@ -220,9 +220,9 @@ def test_a_quoted_answer_is_one_bounded_line() -> None:
     assert len(seen) < 150
 
 
-def rule_of(*expected: Expected) -> tuple[Rule, list[Step]]:
+def rule_of(*expected: Expected) -> tuple[Rule, list[RuleStep]]:
     """A rule with so many steps."""
-    made = [Step(Request(b""), one, Text(f"step {n}", f"第 {n} 步")) for n, one in enumerate(expected, 1)]
+    made = [RuleStep(CallbackRequest(b""), one, Text(f"step {n}", f"第 {n} 步")) for n, one in enumerate(expected, 1)]
     return BY_ID["repeat"]._replace(steps=lambda _: made), made
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from answerback.domain.models import CallbackKind
-from answerback.emulator.limits import NO_LIMITS, FrequencyLimiter, Limit, Limits, RequestLimiter
+from answerback.emulator.limits import NO_LIMITS, FrequencyLimiter, Limits, RateLimit, RequestLimiter
 from answerback.emulator.vendor_errors import SendRejected, VendorError
 
 CHINA = timezone(timedelta(hours=8))
@@ -106,7 +106,7 @@ def test_each_number_of_each_application_counts_alone(other: dict[str, str]) -> 
 
 def test_the_refusal_says_which_limit() -> None:
     """A developer reads what is too often."""
-    frequency = FrequencyLimiter(Limits(per_period=(Limit(2, 90),)))
+    frequency = FrequencyLimiter(Limits(per_period=(RateLimit(2, 90),)))
     frequency.record_call("1", NUMBER, CallbackKind.CODE, at(12))
     frequency.record_call("1", NUMBER, CallbackKind.CODE, at(12))
     with pytest.raises(SendRejected, match="2 in 90 s"):

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -46,7 +47,14 @@ ALLOWED = {
 }
 """A whole name in which such a word stays -> why."""
 
+SHARED_CLASS_NAMES = {
+    "Meta": "Django reads a model's options from a class of this name",
+}
+"""The name of several classes -> why."""
+
 _PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")
+_CLASS = re.compile(r"^ *class (\w+)[(:]", re.MULTILINE)
+_ASSIGNED = re.compile(r"^(\w+) = ", re.MULTILINE)
 _REPLACED = re.compile("|".join(REPLACED), re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z_][\w.:/-]*")
 
@@ -117,6 +125,26 @@ def test_templates_use_the_words_of_the_glossary() -> None:
     """In variables, filters and arguments."""
     found = {path: replaced_in(template_names(text)) for path, text in sources("src/**/*.html")}
     assert {path: names for path, names in found.items() if names} == {}
+
+
+def definitions(pattern: re.Pattern[str]) -> Iterator[tuple[str, str]]:
+    """Each name that `pattern` finds in the sources, without leading underscores, and where that is."""
+    for path in sorted(ROOT.glob("src/**/*.py")):
+        text = path.read_text()
+        for found in pattern.finditer(text):
+            yield found[1].lstrip("_"), f"{path.relative_to(ROOT)}:{text.count(chr(10), 0, found.start(1)) + 1}"
+
+
+def test_a_class_has_a_name_of_its_own() -> None:
+    """Whoever searches for a class finds that one: no other has its name, be it internal or nested, and no alias."""
+    classes: defaultdict[str, list[str]] = defaultdict(list)
+    for name, place in definitions(_CLASS):
+        if name not in SHARED_CLASS_NAMES:
+            classes[name].append(place)
+    for name, place in definitions(_ASSIGNED):
+        if name in classes:
+            classes[name].append(place)
+    assert {name: places for name, places in classes.items() if len(places) > 1} == {}
 
 
 def test_each_kind_of_name_is_looked_at() -> None:

@@ -21,7 +21,7 @@ from answerback.alerts.hysteresis import (
 from answerback.alerts.messages import MessageContext, compose_message
 from answerback.alerts.sources import AlertSource
 from answerback.alerts.targets import Target
-from answerback.domain.alert_rules import RecorderLagRule, Rule
+from answerback.domain.alert_rules import AlertRule, RecorderLagRule
 from answerback.domain.models import AlertState
 from answerback.errors import LedgerUnavailable
 from answerback.i18n import Text
@@ -40,7 +40,7 @@ class AlertManager:
     def __init__(
         self,
         source: AlertSource,
-        rules: Mapping[str, Rule],
+        rules: Mapping[str, AlertRule],
         targets: Sequence[Target],
         *,
         message_context: MessageContext,
@@ -62,7 +62,7 @@ class AlertManager:
 
     def _set(
         self,
-        rules: Mapping[str, Rule],
+        rules: Mapping[str, AlertRule],
         targets: Sequence[Target],
         message_context: MessageContext,
         evaluation_interval_s: float,
@@ -74,7 +74,7 @@ class AlertManager:
 
     def reload(
         self,
-        rules: Mapping[str, Rule],
+        rules: Mapping[str, AlertRule],
         channels: Sequence[str],
         targets: Sequence[Target],
         *,
@@ -208,13 +208,13 @@ _OF_A_PROCESS = Text(
 )
 
 
-def alert_states(rules: Mapping[str, Rule], known: Iterable[Alert]) -> list[AlertState]:
+def alert_states(rules: Mapping[str, AlertRule], known: Iterable[Alert]) -> list[AlertState]:
     """Every rule as it stands, by name, also those of which nothing is known yet."""
     alerts = {alert.rule: alert for alert in known}
     return [_alert_state(name, rule, alerts.get(name)) for name, rule in sorted(rules.items())]
 
 
-def _alert_state(name: str, rule: Rule, alert: Alert | None) -> AlertState:
+def _alert_state(name: str, rule: AlertRule, alert: Alert | None) -> AlertState:
     if alert is None:
         unknown = _OF_A_PROCESS if isinstance(rule, RecorderLagRule) else _NOT_YET
         return AlertState(rule=name, metric=rule.metric, en=unknown.en, zh=unknown.zh)

@@ -21,7 +21,7 @@ class Severity(StrEnum):
     INFO = "info"
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
+class AlertMessage(msgspec.Struct, frozen=True, kw_only=True):
     """One message, in plain text."""
 
     severity: Severity
@@ -49,7 +49,7 @@ _PREFIXES = {
 }
 
 
-def compose_message(phase: AlertPhase, alert: Alert, channel: str | None, context: MessageContext) -> Message:
+def compose_message(phase: AlertPhase, alert: Alert, channel: str | None, context: MessageContext) -> AlertMessage:
     """The message about a `phase` of an alert; `channel` is the one of its rule."""
     heading, prefix = HEADINGS[alert.metric], _PREFIXES[phase]
     when = _time_sentence(phase, alert, context.timezone)
@@ -59,15 +59,15 @@ def compose_message(phase: AlertPhase, alert: Alert, channel: str | None, contex
     if phase is not AlertPhase.RESOLVED:
         english += f"\nWhat to do: {context.documents}/runbook.md#{alert.metric}"
         chinese += f"\n处理办法：{context.documents}/runbook.zh-CN.md#{alert.metric}"
-    return Message(
+    return AlertMessage(
         severity=_SEVERITIES[phase],
         title=f"Answerback: {prefix.en}{heading.en} ({alert.rule}) · {prefix.zh}{heading.zh}",
         body="\n\n".join(filter(None, [english, chinese, context.console_url])),
     )
 
 
-def compose_test_message(context: MessageContext) -> Message:
-    return Message(
+def compose_test_message(context: MessageContext) -> AlertMessage:
+    return AlertMessage(
         severity=Severity.INFO,
         title="Answerback: a test · 测试",
         body="\n\n".join(

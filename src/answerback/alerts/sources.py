@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from answerback.alerts.hysteresis import Measurement
 from answerback.alerts.measurement import MeasureContext, measure, measure_lag
-from answerback.domain.alert_rules import RecorderLagRule, Rule
+from answerback.domain.alert_rules import AlertRule, RecorderLagRule
 from answerback.ledger.admin.alerts import Alert, find_alerts
 from answerback.ledger.admin.instances import recorded_as_of
 from answerback.ledger.client import LedgerClient, LedgerReader
@@ -31,7 +31,7 @@ class AlertSource(Protocol):
     def find(self) -> list[Alert]:
         """What another process has saved."""
 
-    def reload(self, rules: Mapping[str, Rule], channels: Sequence[str]) -> None:
+    def reload(self, rules: Mapping[str, AlertRule], channels: Sequence[str]) -> None:
         """Measure other rules from now on."""
 
 
@@ -42,7 +42,7 @@ class LedgerSource:
         self,
         client: LedgerClient,
         ledger: LedgerReader,
-        rules: Mapping[str, Rule],
+        rules: Mapping[str, AlertRule],
         channels: Sequence[str],
         recorded_us: Callable[[], int | None] = lambda: None,
     ) -> None:
@@ -74,7 +74,7 @@ class LedgerSource:
     def find(self) -> list[Alert]:
         return self._ledger.read(find_alerts)
 
-    def reload(self, rules: Mapping[str, Rule], channels: Sequence[str]) -> None:
+    def reload(self, rules: Mapping[str, AlertRule], channels: Sequence[str]) -> None:
         self._rules, self._channels = rules, channels
 
 
@@ -83,7 +83,7 @@ class RecorderSource:
 
     def __init__(
         self,
-        rules: Mapping[str, Rule],
+        rules: Mapping[str, AlertRule],
         lag_s: Callable[[], float | None],
         failure: Callable[[], str | None],
     ) -> None:
@@ -107,8 +107,8 @@ class RecorderSource:
     def find(self) -> list[Alert]:
         return []
 
-    def reload(self, rules: Mapping[str, Rule], channels: Sequence[str]) -> None:  # noqa: ARG002  # whatever the channel
+    def reload(self, rules: Mapping[str, AlertRule], channels: Sequence[str]) -> None:  # noqa: ARG002  # whatever the channel
         self._set(rules)
 
-    def _set(self, rules: Mapping[str, Rule]) -> None:
+    def _set(self, rules: Mapping[str, AlertRule]) -> None:
         self._rules = {name: rule for name, rule in rules.items() if isinstance(rule, RecorderLagRule)}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from answerback.alerts.messages import Message
+from answerback.alerts.messages import AlertMessage
 from answerback.errors import ConfigError, MissingExtra
 
 _TIMEOUT_S = 20.0
@@ -29,7 +29,7 @@ class Target:
         self._lock = asyncio.Lock()
         self._pending: asyncio.Future[str | None] | None = None
 
-    async def send(self, message: Message) -> str | None:
+    async def send(self, message: AlertMessage) -> str | None:
         """Send a message; None once the service has taken it, else what went wrong in plain words, without the URL."""
         async with self._lock:
             if self._pending is not None and not self._pending.done():
@@ -41,7 +41,7 @@ class Target:
             except TimeoutError:
                 return f"did not answer within {_TIMEOUT_S:.0f} s"
 
-    def _send(self, message: Message) -> str | None:
+    def _send(self, message: AlertMessage) -> str | None:
         try:
             result = self._apprise.notify(
                 body=message.body, title=message.title, notify_type=message.severity.value, body_format="text"

@@ -33,7 +33,7 @@ _MAX_BODY_BYTES = 256 * 1024
 
 def build_empty_api() -> FastAPI:
     """Build the application of a process without the API: health and metrics only."""
-    api = _Api(
+    api = _DocumentedApi(
         title="Answerback",
         summary="Know what became of every voice call.",
         description=DESCRIPTION,
@@ -50,7 +50,7 @@ def build_empty_api() -> FastAPI:
     return api
 
 
-class _Api(FastAPI):
+class _DocumentedApi(FastAPI):
     """FastAPI with a document that is whole."""
 
     def openapi(self) -> dict[str, Any]:

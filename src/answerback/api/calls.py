@@ -37,7 +37,7 @@ _MAX_TEXT_LENGTH = 256
 _MAX_METADATA_BYTES = 16_384
 
 
-class _Callid(Convertor[str]):
+class _CallidConvertor(Convertor[str]):
     """A callid in an address, which may hold a slash; what ends in /callbacks is another address."""
 
     regex = ".+(?<!/callbacks)"
@@ -49,7 +49,7 @@ class _Callid(Convertor[str]):
         return value
 
 
-register_url_convertor("callid", _Callid())
+register_url_convertor("callid", _CallidConvertor())
 
 
 class CallPageQuery(CallQuery):

@@ -15,8 +15,8 @@ from answerback.api.dependencies import (
     IdPath,
     PageSize,
     StrictBody,
-    Text,
     UtcInstant,
+    ValidText,
 )
 from answerback.api.routes import CONFLICT, NOT_FOUND, NUMBERS_HIDDEN, Routes
 from answerback.auth.api_keys import check_filters
@@ -35,7 +35,7 @@ from answerback.schemas.view import PageView
 class ReplayCreate(StrictBody):
     """What to replay to an endpoint: either its dead deliveries, or everything about some calls."""
 
-    endpoint: Text = Field(description="name or id", examples=["crm"])
+    endpoint: ValidText = Field(description="name or id", examples=["crm"])
     dead: bool = Field(default=False, strict=True, description="true: all dead deliveries of the endpoint")
     since: UtcInstant | None = Field(
         None, description="only calls first seen at this time or later; UTC if it names no time zone"
@@ -43,7 +43,7 @@ class ReplayCreate(StrictBody):
     until: UtcInstant | None = Field(None, description="only calls first seen before this time")
     outcome: Outcome | None = Field(None, description="only calls with this outcome")
     kind: CallbackKind | None = Field(None, description="only calls of this kind")
-    mobile: Text | None = Field(None, description="only calls to this number, in any notation")
+    mobile: ValidText | None = Field(None, description="only calls to this number, in any notation")
 
 
 def build_routes(ledger: Ledger, relay: Relay) -> Routes:

@@ -51,7 +51,7 @@ class StrictBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-Text = Annotated[str, AfterValidator(_check_text)]
+ValidText = Annotated[str, AfterValidator(_check_text)]
 Instant = Annotated[datetime, BeforeValidator(_check_spelling)]
 UtcInstant = Annotated[Instant, AfterValidator(to_zone)]
 

@@ -4,7 +4,7 @@ from fastapi import status
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from answerback.api.dependencies import CurrentPrincipal, IdPath, Text
+from answerback.api.dependencies import CurrentPrincipal, IdPath, ValidText
 from answerback.api.routes import NOT_FOUND, Routes
 from answerback.domain.models import Role
 from answerback.domain.number_finder import NumberFinder
@@ -22,7 +22,7 @@ class ErasureCreate(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    number: Text = Field(
+    number: ValidText = Field(
         max_length=32,
         description="in any notation; without a country it is one of China, if it can be",
         examples=["+8613788888888"],

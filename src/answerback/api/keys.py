@@ -6,7 +6,7 @@ from fastapi import Path, Request
 from pydantic import Field, field_validator
 from starlette.concurrency import run_in_threadpool
 
-from answerback.api.dependencies import CurrentPrincipal, Cursor, PageSize, Principal, StrictBody, Text
+from answerback.api.dependencies import CurrentPrincipal, Cursor, PageSize, Principal, StrictBody, ValidText
 from answerback.api.routes import CONFLICT, FORBIDDEN, NOT_FOUND, Routes
 from answerback.auth.api_keys import draft_api_key, validate_key_name
 from answerback.auth.sign_in_links import SignInLinks
@@ -41,7 +41,7 @@ class KeyCreate(StrictBody):
 class SignInLinkCreate(StrictBody):
     """Whom a link is to sign in."""
 
-    key: Text | None = Field(
+    key: ValidText | None = Field(
         default=None,
         description="name of the key whose rights the link gives, by default that of this request; another one requires the role admin",
         examples=["night-shift"],

@@ -11,7 +11,7 @@ from answerback.api.dependencies import CurrentPrincipal
 from answerback.api.openapi import problem
 from answerback.domain.models import Role
 
-Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+RouteFunction = TypeVar("RouteFunction", bound=Callable[..., Any])
 Responses = dict[int | str, dict[str, Any]]
 
 _ALWAYS: Responses = {
@@ -48,7 +48,7 @@ class Routes:
 
     def _register(
         self, method: str, path: str, *, role: Role | None = None, responses: Responses | None = None, **options: Any
-    ) -> Callable[[Endpoint], Endpoint]:
+    ) -> Callable[[RouteFunction], RouteFunction]:
         """Register a route that requires `role`, beside which `responses` are possible; the options are FastAPI's."""
         required = role or self._role
         restricted = required is not Role.VIEWER
@@ -59,7 +59,7 @@ class Routes:
             "responses": _ALWAYS | (FORBIDDEN if restricted else {}) | (responses or {}),
         }
 
-        def note(endpoint: Endpoint) -> Endpoint:
+        def note(endpoint: RouteFunction) -> RouteFunction:
             self.registered.append((self._prefix + path, endpoint, options))
             return endpoint
 

@@ -16,7 +16,7 @@ MAX_ADDRESSES = 4096
 _IPV6_SITE_BITS = 64  # whoever has one IPv6 address has at least so many
 
 
-class _Bucket:
+class _TokenBucket:
     """Tokens that come back with time; each try takes one."""
 
     def __init__(self, burst: int, per_s: float, now_s: float) -> None:
@@ -40,8 +40,8 @@ class AttemptLimiter:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._total = _Bucket(TOTAL_BURST, TOTAL_PER_S, clock())
-        self._by_address: OrderedDict[str, _Bucket] = OrderedDict()
+        self._total = _TokenBucket(TOTAL_BURST, TOTAL_PER_S, clock())
+        self._by_address: OrderedDict[str, _TokenBucket] = OrderedDict()
 
     def try_acquire(self, address: str) -> float:
         """Count a try; seconds to wait where it may not be made, and then it is not counted."""
@@ -58,9 +58,9 @@ class AttemptLimiter:
         self._bucket_for(address, self._clock()).change(1)
         self._total.change(1)
 
-    def _bucket_for(self, address: str, now_s: float) -> _Bucket:
+    def _bucket_for(self, address: str, now_s: float) -> _TokenBucket:
         site = _rate_limit_key(address)
-        bucket = self._by_address.pop(site, None) or _Bucket(ADDRESS_BURST, ADDRESS_PER_S, now_s)
+        bucket = self._by_address.pop(site, None) or _TokenBucket(ADDRESS_BURST, ADDRESS_PER_S, now_s)
         self._by_address[site] = bucket
         if len(self._by_address) > MAX_ADDRESSES:
             self._by_address.popitem(last=False)

@@ -121,7 +121,7 @@ class LocalPages(Generic[T]):
             yield from page.items
 
 
-class _Resource:
+class _LocalResource:
     """Operations on one reader."""
 
     def __init__(self, reader: _Reader) -> None:
@@ -131,7 +131,7 @@ class _Resource:
         return partial(view, full_numbers=self._reader.full_numbers)
 
 
-class LocalCalls(_Resource):
+class LocalCalls(_LocalResource):
     def list(self, **filters: "Unpack[CallPaging]") -> LocalPages[CallView]:
         """Calls, newest first."""
         paging, wanted = _split_paging(filters)
@@ -163,7 +163,7 @@ class LocalCalls(_Resource):
         return LocalPages(read, **paging)
 
 
-class LocalDeliveries(_Resource):
+class LocalDeliveries(_LocalResource):
     def list(self, **filters: "Unpack[DeliveryPaging]") -> LocalPages[DeliveryView]:
         """Deliveries, newest first."""
         ledger = self._reader.calls_ledger
@@ -181,7 +181,7 @@ class LocalDeliveries(_Resource):
         return DeliveryWithAttemptsView.with_attempts(delivery, attempts, full_numbers=self._reader.full_numbers)
 
 
-class LocalQuarantine(_Resource):
+class LocalQuarantine(_LocalResource):
     def list(self, *, channel: str | None = None, **paging: "Unpack[Paging]") -> LocalPages[QuarantinedView]:
         """Quarantined bodies, newest first."""
         ledger = self._reader.calls_ledger
@@ -209,7 +209,7 @@ class LocalQuarantine(_Resource):
             raise ResourceNotFound(f"nothing in quarantine with id {id}")
 
 
-class LocalEndpoints(_Resource):
+class LocalEndpoints(_LocalResource):
     def list(self) -> LocalPages[EndpointView]:
         """All endpoints, with their backlogs."""
         ledger = self._reader.ledger
@@ -227,7 +227,7 @@ class LocalEndpoints(_Resource):
         return EndpointView.of(found, ledger.backlog()[found.id], full_url=True)
 
 
-class LocalKeys(_Resource):
+class LocalKeys(_LocalResource):
     def list(self) -> LocalPages[KeyView]:
         """All keys but the admin key."""
         ledger = self._reader.ledger

@@ -13,7 +13,7 @@ _MAX_LINE_MIB = 8
 _MAX_ERROR_BYTES = 65_536
 
 
-class Answer(NamedTuple):
+class BoundedAnswer(NamedTuple):
     """A response and its body, which stays empty where it is a stream."""
 
     response: httpx2.Response

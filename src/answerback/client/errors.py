@@ -100,7 +100,7 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 }
 
 
-class _Problem(msgspec.Struct):
+class _AnyProblem(msgspec.Struct):
     """A problem of /v1, or the vendor's response to a callback, of which `errmsg` names the field first."""
 
     detail: str = ""
@@ -112,9 +112,9 @@ class _Problem(msgspec.Struct):
 def error_of(status: int, headers: Mapping[str, str], body: bytes | bytearray, *, key: str) -> ApiError:
     """The error that an answer means; the key is left out, should a proxy have repeated it."""
     try:
-        problem = msgspec.json.decode(body, type=_Problem)
+        problem = msgspec.json.decode(body, type=_AnyProblem)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        problem = _Problem()
+        problem = _AnyProblem()
     detail = problem.detail or problem.errmsg or f"the gateway answered {status} {_phrase(status)}".rstrip()
     field, named, _ = problem.errmsg.partition(": ")
     kind = Ambiguous if problem.channels else _BY_STATUS.get(status, ApiError)

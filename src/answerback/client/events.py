@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from answerback.client.bodies import Lines
 from answerback.client.errors import ApiError, ConnectionFailed, RateLimited, Unavailable, UnexpectedResponse
 from answerback.client.parameters import EventFilter
-from answerback.client.requests import Request
+from answerback.client.requests import GatewayRequest
 from answerback.client.senders import AsyncSender, SyncSender
 from answerback.domain.backoff import repeating_delay_s
 from answerback.schemas.events import ActivityView, AttemptActivityView, CallbackActivityView
@@ -27,8 +27,8 @@ _TRANSIENT = (ConnectionFailed, Unavailable, RateLimited)
 _adapter: TypeAdapter[Activity] = TypeAdapter(ActivityView)
 
 
-def events_request(filters: EventFilter) -> Request[bytes]:
-    return Request(
+def events_request(filters: EventFilter) -> GatewayRequest[bytes]:
+    return GatewayRequest(
         method="GET",
         template="/v1/events",
         query={name: str(value).lower() if isinstance(value, bool) else value for name, value in filters.items()},
@@ -41,7 +41,7 @@ def events_request(filters: EventFilter) -> Request[bytes]:
 class _Position:
     """Where a stream of events is, over all its connections."""
 
-    def __init__(self, request: Request[bytes]) -> None:
+    def __init__(self, request: GatewayRequest[bytes]) -> None:
         self._request = request
         self._failures = 0
         self._has_begun = False
@@ -49,12 +49,12 @@ class _Position:
         """Behind the last event; None: not connected yet."""
 
     @property
-    def request(self) -> Request[bytes]:
+    def request(self) -> GatewayRequest[bytes]:
         """What goes on from here."""
         return msgspec.structs.replace(self._request, query={**self._request.query, "after": self.cursor})
 
     @property
-    def beginning(self) -> Request[bytes]:
+    def beginning(self) -> GatewayRequest[bytes]:
         """What says where it begins, and reveals nothing."""
         return msgspec.structs.replace(self._request, query={**self._request.query, "masked": "true"})
 
@@ -107,7 +107,7 @@ class Events:
     Without a gateway it waits for one, once it has been connected. Raises ApiError.
     """
 
-    def __init__(self, sender: SyncSender, request: Request[bytes]) -> None:
+    def __init__(self, sender: SyncSender, request: GatewayRequest[bytes]) -> None:
         self._sender = sender
         self._position = _Position(request)
 
@@ -147,7 +147,7 @@ class AsyncEvents:
     Without a gateway it waits for one, once it has been connected. Raises ApiError.
     """
 
-    def __init__(self, sender: AsyncSender, request: Request[bytes]) -> None:
+    def __init__(self, sender: AsyncSender, request: GatewayRequest[bytes]) -> None:
         self._sender = sender
         self._position = _Position(request)
 

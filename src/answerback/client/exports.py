@@ -12,20 +12,20 @@ import msgspec
 from answerback.client.bodies import Lines
 from answerback.client.errors import ConnectionFailed, Invalid, UnexpectedResponse
 from answerback.client.parameters import ExportFilter
-from answerback.client.requests import Request
+from answerback.client.requests import GatewayRequest
 from answerback.client.senders import AsyncSender, SyncSender, describe
 
 
-def export_request(dataset: str, format: str, filters: ExportFilter) -> Request[bytes]:
+def export_request(dataset: str, format: str, filters: ExportFilter) -> GatewayRequest[bytes]:
     path = {"dataset": dataset, "format": format}
     template = "/v1/exports/{dataset}.{format}"
-    return Request(method="GET", template=template, path=path, query=filters, parse=bytes, is_repeatable=True)
+    return GatewayRequest(method="GET", template=template, path=path, query=filters, parse=bytes, is_repeatable=True)
 
 
 class ExportStream:
     """A file of the gateway's: `save` it, go through its bytes, or through its rows; each asks for it anew."""
 
-    def __init__(self, sender: SyncSender, request: Request[bytes]) -> None:
+    def __init__(self, sender: SyncSender, request: GatewayRequest[bytes]) -> None:
         self._sender = sender
         self._request = request
 
@@ -38,7 +38,7 @@ class ExportStream:
 
     def rows(self) -> Generator[dict[str, Any], None, None]:
         """The records of an export in NDJSON."""
-        rows = _Rows(self._request)
+        rows = _RowReader(self._request)
         for chunk in self:
             yield from rows.feed(chunk)
         rows.end()
@@ -52,7 +52,7 @@ class ExportStream:
 class AsyncExportStream:
     """A file of the gateway's: `save` it, go through its bytes, or through its rows; each asks for it anew."""
 
-    def __init__(self, sender: AsyncSender, request: Request[bytes]) -> None:
+    def __init__(self, sender: AsyncSender, request: GatewayRequest[bytes]) -> None:
         self._sender = sender
         self._request = request
 
@@ -66,7 +66,7 @@ class AsyncExportStream:
 
     async def rows(self) -> AsyncGenerator[dict[str, Any], None]:
         """The records of an export in NDJSON."""
-        rows = _Rows(self._request)
+        rows = _RowReader(self._request)
         async with contextlib.aclosing(aiter(self)) as chunks:
             async for chunk in chunks:
                 for row in rows.feed(chunk):
@@ -81,10 +81,10 @@ class AsyncExportStream:
                     await asyncio.to_thread(file.write, chunk)
 
 
-class _Rows:
+class _RowReader:
     """The records of NDJSON that comes in pieces."""
 
-    def __init__(self, request: Request[bytes]) -> None:
+    def __init__(self, request: GatewayRequest[bytes]) -> None:
         if request.path["format"] != "ndjson":
             raise Invalid("format: rows can be read of ndjson only", field="format")
         self._lines = Lines("the export")

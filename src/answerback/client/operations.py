@@ -1,9 +1,9 @@
 """What a function of the client is: one description of a request, sent by `Client` at once and by `AsyncClient` when awaited.
 
-A description is written as a method that returns a `Request`; `operation` and `listing` give it the type that its user sees:
+A description is written as a method that returns a `GatewayRequest`; `operation` and `listing` give it the type that its user sees:
 
     @operation
-    def get(self, callid: str) -> Request[CallView]: ...
+    def get(self, callid: str) -> GatewayRequest[CallView]: ...
 
     Calls[SyncSender].get    # (callid: str) -> CallView
     Calls[AsyncSender].get   # (callid: str) -> Coroutine[..., CallView]
@@ -15,7 +15,7 @@ from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, get_args, get_type_hints, overload
 
 from answerback.client.errors import UnexpectedResponse
-from answerback.client.requests import Request
+from answerback.client.requests import GatewayRequest
 from answerback.client.senders import AsyncSender, SyncSender
 from answerback.schemas.view import PageView
 
@@ -55,7 +55,7 @@ class Resource(Generic[S]):
 class operation(Generic[P, T]):  # noqa: N801  # a decorator
     """An operation whose answer is a T."""
 
-    def __init__(self, describe: Callable[Concatenate[Any, P], Request[T]]) -> None:
+    def __init__(self, describe: Callable[Concatenate[Any, P], GatewayRequest[T]]) -> None:
         self.describe = strict(describe)
         self.__doc__ = describe.__doc__
 
@@ -72,7 +72,7 @@ class operation(Generic[P, T]):  # noqa: N801  # a decorator
 class listing(Generic[P, T]):  # noqa: N801  # a decorator
     """An operation whose answer is a list of T, in pages."""
 
-    def __init__(self, describe: Callable[Concatenate[Any, P], Request[PageView[T]]]) -> None:
+    def __init__(self, describe: Callable[Concatenate[Any, P], GatewayRequest[PageView[T]]]) -> None:
         self.describe = strict(describe)
         self.__doc__ = describe.__doc__
 
@@ -90,7 +90,7 @@ class listing(Generic[P, T]):  # noqa: N801  # a decorator
 
 
 def _bound(
-    describe: Callable[..., Request[Any]], resource: Resource[Any], send: Callable[[Request[Any]], Any]
+    describe: Callable[..., GatewayRequest[Any]], resource: Resource[Any], send: Callable[[GatewayRequest[Any]], Any]
 ) -> Callable[..., Any]:
     @wraps(describe)
     def run(*arguments: Any, **named: Any) -> Any:
@@ -109,7 +109,7 @@ def _following(page: PageView[T], following: PageView[T]) -> PageView[T]:
 class Pages(Generic[T]):
     """A list: its items in order, read page by page as they are asked for."""
 
-    def __init__(self, sender: SyncSender, request: Request[PageView[T]]) -> None:
+    def __init__(self, sender: SyncSender, request: GatewayRequest[PageView[T]]) -> None:
         self._sender = sender
         self._request = request
 
@@ -132,7 +132,7 @@ class Pages(Generic[T]):
 class AsyncPages(Generic[T]):
     """A list: its items in order, read page by page as they are asked for."""
 
-    def __init__(self, sender: AsyncSender, request: Request[PageView[T]]) -> None:
+    def __init__(self, sender: AsyncSender, request: GatewayRequest[PageView[T]]) -> None:
         self._sender = sender
         self._request = request
 

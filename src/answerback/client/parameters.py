@@ -12,7 +12,7 @@ class Paging(TypedDict, total=False):
     cursor: str | None
 
 
-class CallQuery(TypedDict, total=False):
+class CallSelection(TypedDict, total=False):
     """Which calls: those that each filter lets through. None lets all through."""
 
     channel: str | None
@@ -25,7 +25,7 @@ class CallQuery(TypedDict, total=False):
     until: datetime | None
 
 
-class CallPaging(CallQuery, Paging, total=False):
+class CallPaging(CallSelection, Paging, total=False):
     """A list of calls."""
 
 
@@ -38,7 +38,7 @@ class DeliveryPaging(Paging, total=False):
     channel: str | None
 
 
-class ExportFilter(CallQuery, total=False):
+class ExportFilter(CallSelection, total=False):
     """Which records are exported: of calls and callbacks by all but `endpoint`, `state` and `callid`; see docs/exports.md."""
 
     endpoint: str | None

@@ -15,7 +15,7 @@ V = TypeVar("V", bound=View)
 Parameters = Mapping[str, str | int | None]
 
 
-class Request(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+class GatewayRequest(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """One request of /v1 whose answer is a T.
 
     `is_repeatable`: a second one does nothing that the first did not. `least_timeout_s`: it may take so long by its nature.
@@ -39,7 +39,7 @@ class Request(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         query = {name: _format(value) for name, value in self.query.items() if value is not None}
         return f"{path}?{urlencode(query)}" if query else path
 
-    def page(self, cursor: str) -> "Request[T]":
+    def page(self, cursor: str) -> "GatewayRequest[T]":
         """The same list, from `cursor` on."""
         return msgspec.structs.replace(self, query={**self.query, "cursor": cursor})
 
@@ -53,10 +53,12 @@ def _format(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def read(template: str, shape: type[V], path: Parameters | None = None, **query: Any) -> Request[V]:
+def read(template: str, shape: type[V], path: Parameters | None = None, **query: Any) -> GatewayRequest[V]:
     """A GET."""
     parse = shape.model_validate_json
-    return Request(method="GET", template=template, path=path or {}, query=query, parse=parse, is_repeatable=True)
+    return GatewayRequest(
+        method="GET", template=template, path=path or {}, query=query, parse=parse, is_repeatable=True
+    )
 
 
 def change(
@@ -69,9 +71,9 @@ def change(
     is_repeatable: bool = False,
     least_timeout_s: float = 0.0,
     **query: Any,
-) -> Request[V]:
+) -> GatewayRequest[V]:
     """A request that changes something, with JSON if there is a body."""
-    return Request(
+    return GatewayRequest(
         method=method,
         template=template,
         path=path or {},
@@ -83,8 +85,8 @@ def change(
     )
 
 
-def delete(template: str, path: Parameters) -> Request[None]:
-    return Request(method="DELETE", template=template, path=path, parse=_nothing, is_repeatable=True)
+def delete(template: str, path: Parameters) -> GatewayRequest[None]:
+    return GatewayRequest(method="DELETE", template=template, path=path, parse=_nothing, is_repeatable=True)
 
 
 def _nothing(_body: bytes) -> None:

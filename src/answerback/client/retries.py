@@ -3,7 +3,7 @@
 from time import monotonic
 from typing import Any
 
-from answerback.client.requests import Request
+from answerback.client.requests import GatewayRequest
 from answerback.domain.backoff import repeating_delay_s
 
 _DELAYS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -15,7 +15,7 @@ _RETRIED = frozenset({_TOO_MANY_REQUESTS, 502, 503, 504})
 class Attempts:
     """The attempts of one request: at most `retries` after the first, and none that would start after `timeout_s`."""
 
-    def __init__(self, request: Request[Any], *, retries: int, timeout_s: float) -> None:
+    def __init__(self, request: GatewayRequest[Any], *, retries: int, timeout_s: float) -> None:
         self._request = request
         self._retries = retries
         self._failures = 0

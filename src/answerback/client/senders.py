@@ -11,16 +11,16 @@ import httpx2
 import msgspec
 from pydantic import ValidationError
 
-from answerback.client.bodies import Answer
+from answerback.client.bodies import BoundedAnswer
 from answerback.client.errors import ConnectionFailed, UnexpectedResponse, error_of
-from answerback.client.requests import Request
+from answerback.client.requests import GatewayRequest
 from answerback.client.retries import Attempts
 from answerback.domain.arguments import require_number
 from answerback.domain.urls import check_http_url
 from answerback.errors import ConfigError, describe_os_error
 
 T = TypeVar("T")
-Outcome = Answer | httpx2.RequestError
+SendOutcome = BoundedAnswer | httpx2.RequestError
 
 _LAG_HEADER = "Answerback-Recorder-Lag"
 _TLS_REASONS = dict.fromkeys(("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"), "it does not speak TLS")
@@ -79,7 +79,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-class _Sender:
+class _BaseSender:
     """What both senders share: everything but waiting."""
 
     def __init__(self, connection: ConnectionSettings) -> None:
@@ -87,10 +87,10 @@ class _Sender:
         self._base = connection.url.rstrip("/")
         self.recorder_lag_s = 0.0
 
-    def _attempts(self, request: Request[Any]) -> Attempts:
+    def _attempts(self, request: GatewayRequest[Any]) -> Attempts:
         return Attempts(request, retries=self._connection.retries, timeout_s=self._connection.timeout_s)
 
-    def _arguments(self, request: Request[Any], attempts: Attempts, *, whole: bool) -> dict[str, Any]:
+    def _arguments(self, request: GatewayRequest[Any], attempts: Attempts, *, whole: bool) -> dict[str, Any]:
         """Of one attempt, for httpx2. A stream may go on for long, and is only never silent for so long."""
         if self._connection.masked:
             request = msgspec.structs.replace(request, query={**request.query, "masked": "true"})
@@ -102,7 +102,7 @@ class _Sender:
             "timeout": attempts.left_s if whole else max(self._connection.timeout_s, request.least_timeout_s),
         }
 
-    def _judge(self, attempts: Attempts, outcome: Outcome) -> Answer | float:
+    def _judge(self, attempts: Attempts, outcome: SendOutcome) -> BoundedAnswer | float:
         """The answer, if that is what the request ends with, or the seconds until the next attempt. Raises ApiError."""
         if isinstance(outcome, httpx2.RequestError):
             was_sent = not isinstance(outcome, _NOTHING_SENT)
@@ -123,7 +123,7 @@ class _Sender:
         return delay_s
 
 
-class SyncSender(_Sender):
+class SyncSender(_BaseSender):
     """Sends from a thread, and may be shared by many."""
 
     def __init__(self, connection: ConnectionSettings) -> None:
@@ -133,26 +133,26 @@ class SyncSender(_Sender):
     def close(self) -> None:
         self._http.close()
 
-    def send(self, request: Request[T]) -> T:
+    def send(self, request: GatewayRequest[T]) -> T:
         """Send a request, and read the answer. Raises ApiError."""
         return parse(request, self._send(request, whole=True))
 
-    def open(self, request: Request[Any]) -> httpx2.Response:
+    def open(self, request: GatewayRequest[Any]) -> httpx2.Response:
         """Send a request; its response is to be read and closed. Raises ApiError."""
         return self._send(request, whole=False).response
 
-    def _send(self, request: Request[Any], *, whole: bool) -> Answer:
+    def _send(self, request: GatewayRequest[Any], *, whole: bool) -> BoundedAnswer:
         attempts = self._attempts(request)
         while True:
             verdict = self._judge(attempts, self._attempt(request, attempts, whole=whole))
-            if isinstance(verdict, Answer):
+            if isinstance(verdict, BoundedAnswer):
                 return verdict
             time.sleep(verdict)
 
-    def _attempt(self, request: Request[Any], attempts: Attempts, *, whole: bool) -> Outcome:
+    def _attempt(self, request: GatewayRequest[Any], attempts: Attempts, *, whole: bool) -> SendOutcome:
         built = self._http.build_request(**self._arguments(request, attempts, whole=whole))
         try:
-            answer = Answer(self._http.send(built, stream=True), bytearray())
+            answer = BoundedAnswer(self._http.send(built, stream=True), bytearray())
             if whole or not answer.can_be_streamed:
                 with contextlib.closing(answer.response):
                     for chunk in answer.response.iter_raw():
@@ -163,7 +163,7 @@ class SyncSender(_Sender):
         return answer
 
 
-class AsyncSender(_Sender):
+class AsyncSender(_BaseSender):
     """Sends from an event loop of asyncio."""
 
     def __init__(self, connection: ConnectionSettings) -> None:
@@ -173,26 +173,26 @@ class AsyncSender(_Sender):
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def send(self, request: Request[T]) -> T:
+    async def send(self, request: GatewayRequest[T]) -> T:
         """Send a request, and read the answer. Raises ApiError."""
         return parse(request, await self._send(request, whole=True))
 
-    async def open(self, request: Request[Any]) -> httpx2.Response:
+    async def open(self, request: GatewayRequest[Any]) -> httpx2.Response:
         """Send a request; its response is to be read and closed. Raises ApiError."""
         return (await self._send(request, whole=False)).response
 
-    async def _send(self, request: Request[Any], *, whole: bool) -> Answer:
+    async def _send(self, request: GatewayRequest[Any], *, whole: bool) -> BoundedAnswer:
         attempts = self._attempts(request)
         while True:
             verdict = self._judge(attempts, await self._attempt(request, attempts, whole=whole))
-            if isinstance(verdict, Answer):
+            if isinstance(verdict, BoundedAnswer):
                 return verdict
             await asyncio.sleep(verdict)
 
-    async def _attempt(self, request: Request[Any], attempts: Attempts, *, whole: bool) -> Outcome:
+    async def _attempt(self, request: GatewayRequest[Any], attempts: Attempts, *, whole: bool) -> SendOutcome:
         built = self._http.build_request(**self._arguments(request, attempts, whole=whole))
         try:
-            answer = Answer(await self._http.send(built, stream=True), bytearray())
+            answer = BoundedAnswer(await self._http.send(built, stream=True), bytearray())
             if whole or not answer.can_be_streamed:
                 async with (
                     contextlib.aclosing(answer.response),
@@ -206,7 +206,7 @@ class AsyncSender(_Sender):
         return answer
 
 
-def parse(request: Request[T], answer: Answer) -> T:
+def parse(request: GatewayRequest[T], answer: BoundedAnswer) -> T:
     """The answer as a T. Raises UnexpectedResponse, which does not repeat a value: it may be a phone number."""
     try:
         return request.parse(bytes(answer.body))

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator
 
 from answerback.config.section import RELOADABLE, Section
-from answerback.domain.alert_rules import Rule
+from answerback.domain.alert_rules import AlertRule
 from answerback.domain.urls import check_http_url
 
 
@@ -19,7 +19,7 @@ class AlertsSettings(Section):
     evaluation_interval_s: Annotated[float, Field(ge=0.1, le=3600)] = Field(
         30.0, description="interval between evaluations of the rules"
     )
-    rules: dict[str, Rule] = Field(default_factory=dict, description="alert rules, by name")
+    rules: dict[str, AlertRule] = Field(default_factory=dict, description="alert rules, by name")
 
 
 class TracingSettings(Section):

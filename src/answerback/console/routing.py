@@ -34,7 +34,7 @@ from answerback.errors import (
     TooManyExports,
 )
 
-Handler = Callable[[RequestContext], Awaitable[Response] | Response]
+PageHandler = Callable[[RequestContext], Awaitable[Response] | Response]
 """What answers a request; a function that is no coroutine may wait for the disk: it runs in a thread."""
 
 _ERROR_PAGES: dict[type[AnswerbackError], tuple[str, int]] = {
@@ -69,7 +69,7 @@ class PageRouter:
         self.deps = deps
         self.sessions = Sessions(deps)
 
-    def page(self, path: str, handler: Handler, role: Role = Role.VIEWER) -> Route:
+    def page(self, path: str, handler: PageHandler, role: Role = Role.VIEWER) -> Route:
         """A page at `path` below /console, for who has `role`."""
 
         async def endpoint(request: Request) -> Response:
@@ -80,7 +80,7 @@ class PageRouter:
 
         return Route(PATH + path, endpoint, methods=["GET"])
 
-    def action(self, path: str, handler: Handler, role: Role = Role.VIEWER) -> Route:
+    def action(self, path: str, handler: PageHandler, role: Role = Role.VIEWER) -> Route:
         """What a form at `path` does, for who has `role`; the form carries `csrf`."""
 
         async def endpoint(request: Request) -> Response:
@@ -103,7 +103,7 @@ class PageRouter:
         return RequestContext(deps=self.deps, request=request, session=session, preferences=read_preferences(request))
 
 
-async def _respond(context: RequestContext, handler: Handler, role: Role) -> Response:
+async def _respond(context: RequestContext, handler: PageHandler, role: Role) -> Response:
     if not context.has_role(role):
         return context.error_page("forbidden", 403)
     try:

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 def receiver(status: int, body: bytes) -> Iterator[str]:
     """Listen on a free port of 127.0.0.1 and answer every POST alike; gives the URL."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class FixedResponseHandler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:  # http.server calls it so
@@ -24,7 +24,7 @@ def receiver(status: int, body: bytes) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Nobody reads it."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), FixedResponseHandler) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, name="receiver", daemon=True).start()
         try:

@@ -139,7 +139,7 @@ class RecorderLagRule(BaseRule):
         return lag_s <= self.above_s * COUNT_HYSTERESIS
 
 
-Rule = Annotated[
+AlertRule = Annotated[
     AnswerRateRule | FailuresRule | QuarantineRule | FeesRule | OverdueRule | EndpointRule | RecorderLagRule,
     Field(discriminator="metric"),
 ]

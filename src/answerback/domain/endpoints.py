@@ -195,7 +195,7 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     retry_after_s: float | None = None
 
 
-class Exchange(msgspec.Struct, kw_only=True):
+class HttpExchange(msgspec.Struct, kw_only=True):
     """The request and the response of a test, in full, with secrets hidden; filled in as far as it comes.
 
     `answered_us` is how long the head of the response took; without one `response_headers` is None.
@@ -213,7 +213,7 @@ class EndpointTest(msgspec.Struct, frozen=True, kw_only=True):
     """What a test of an endpoint came to."""
 
     result: AttemptResult
-    exchange: Exchange
+    exchange: HttpExchange
 
 
 class DeliveryBacklog(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,7 +27,7 @@ _JSON = "application/json"  # with a charset behind it, the SDK for Python retur
 
 def build_app(cloud: Cloud, page_routes: list[Route] | None = None) -> Starlette:
     """The application of one cloud."""
-    api = _Api(cloud)
+    api = _CloudApi(cloud)
     return Starlette(
         routes=[
             Route("/v5/{service}/{operation}", api.answer_2, methods=["POST"]),
@@ -40,7 +40,7 @@ def build_app(cloud: Cloud, page_routes: list[Route] | None = None) -> Starlette
     )
 
 
-class _Api:
+class _CloudApi:
     """HTTP 200 for every answer of the cloud's."""
 
     def __init__(self, cloud: Cloud) -> None:

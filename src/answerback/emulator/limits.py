@@ -19,7 +19,7 @@ _NIGHT_BEGINS, _NIGHT_ENDS = 22, 8
 _DAY_S = 86_400
 
 
-class Limit(msgspec.Struct, frozen=True, array_like=True):
+class RateLimit(msgspec.Struct, frozen=True, array_like=True):
     """So many calls to a number in so many seconds."""
 
     calls: int
@@ -29,7 +29,7 @@ class Limit(msgspec.Struct, frozen=True, array_like=True):
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The rules; an empty one limits nothing."""
 
-    per_period: Sequence[Limit] = (Limit(1, 30), Limit(2, 600))
+    per_period: Sequence[RateLimit] = (RateLimit(1, 30), RateLimit(2, 600))
     per_day: int | None = 3
     notifications_per_day: int | None = 5
     per_night: int | None = 1

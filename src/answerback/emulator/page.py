@@ -43,7 +43,7 @@ _FAILURES_FROM = "101"
 
 def build_page_routes(cloud: Cloud, authority: Path | None = None) -> list[Route]:
     """The page of `cloud`, for its application; `authority` signed its certificate, where it was made for it."""
-    pages = _Pages(cloud, authority)
+    pages = _EmulatorPages(cloud, authority)
     return [
         Route("/", pages.home, methods=["GET"]),
         Route("/calls", pages.place, methods=["POST"]),
@@ -61,7 +61,7 @@ def page_language(request: Request) -> str:
     return browser_language(request.headers.get("accept-language", ""))
 
 
-class _Pages:
+class _EmulatorPages:
     def __init__(self, cloud: Cloud, authority: Path | None) -> None:
         self._cloud = cloud
         self._authority = authority

@@ -62,7 +62,7 @@ async def serve(
 ) -> None:
     """Play the cloud until SIGINT or SIGTERM, by https where there is a certificate; calls that live then are cut short."""
     cloud = make()
-    server = _Server(_config(cloud, certificate, authority), lambda: on_started(cloud))
+    server = _EmulatorServer(_config(cloud, certificate, authority), lambda: on_started(cloud))
     _install_signal_handlers(server.stop)
     try:
         await server.serve(sockets=[listener])
@@ -93,7 +93,7 @@ def _config(cloud: Cloud, certificate: Path | None = None, authority: Path | Non
     )
 
 
-class _Server(uvicorn.Server):
+class _EmulatorServer(uvicorn.Server):
     """uvicorn that says when it listens, and leaves the signals to the program that it is a part of."""
 
     def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
@@ -157,7 +157,7 @@ class BackgroundCloud:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         cloud = self._make()
-        self._server = _Server(_config(cloud), lambda: self._ready.set_result(cloud))
+        self._server = _EmulatorServer(_config(cloud), lambda: self._ready.set_result(cloud))
         try:
             await self._server.serve(sockets=[self._listener])
         finally:

@@ -22,7 +22,7 @@ from answerback.emulator.settings import DEFAULT_CREDENTIALS, EmulatorSettings
 from answerback.emulator.views import EmulatedCallView, view_of
 from answerback.errors import ConfigError
 
-Receiver = Callable[[bytes], Any]
+ReceiverFunction = Callable[[bytes], Any]
 """Takes a callback's body; gives the answer: bytes, text, or what becomes JSON. Raising is not taking it."""
 
 _TURNS = 10  # of the event loop, from the end of a wait to the callback on its way
@@ -144,7 +144,7 @@ class _CountingSender:
 
     def __init__(self) -> None:
         self.in_flight = 0
-        self.receiver: Receiver | ClientReceiver | None = None
+        self.receiver: ReceiverFunction | ClientReceiver | None = None
         self.is_served = False
         self.posts: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._sender = CallbackSender()
@@ -161,7 +161,9 @@ class _CountingSender:
     async def close(self) -> None:
         await self._sender.close()
 
-    async def _hand_over(self, receiver: "Receiver | ClientReceiver", callback: OutgoingCallback) -> ReceiverResponse:
+    async def _hand_over(
+        self, receiver: "ReceiverFunction | ClientReceiver", callback: OutgoingCallback
+    ) -> ReceiverResponse:
         """Call somebody's function or client as if it were a server: what it raises is a 500."""
         began_s = perf_counter()
         try:

@@ -32,9 +32,9 @@ class ExportManager:
     def __init__(self, opening: LedgerConfig, writer: LedgerClient) -> None:
         self._opening = opening
         self._writer = writer
-        self._streams: dict[str, ExportStream] = {}
+        self._streams: dict[str, ExportProcess] = {}
 
-    async def open(self, export: Export, actor: Actor) -> "ExportStream":
+    async def open(self, export: Export, actor: Actor) -> "ExportProcess":
         """Begin an export for `actor`, which is an audit event; its bytes come from the stream.
 
         Returns when the first of them are there. Close the stream whatever happens.
@@ -46,7 +46,7 @@ class ExportManager:
             raise TooManyExports(f"an export with the key {who} is already running: try again when it has finished")
         if len(self._streams) >= MAX_CONCURRENT:
             raise TooManyExports(f"{MAX_CONCURRENT} exports are already running: try again later")
-        stream = self._streams[who] = ExportStream(lambda: self._remove(who, stream))
+        stream = self._streams[who] = ExportProcess(lambda: self._remove(who, stream))
         try:
             await stream.start(self._opening, export)
             await self._writer.execute(RecordAuditEvent(actor, AuditAction.EXPORTED, (export.audit_summary,)))
@@ -55,7 +55,7 @@ class ExportManager:
             raise
         return stream
 
-    def _remove(self, who: str, stream: "ExportStream") -> None:
+    def _remove(self, who: str, stream: "ExportProcess") -> None:
         if self._streams.get(who) is stream:
             del self._streams[who]
 
@@ -65,7 +65,7 @@ class ExportManager:
             stream.kill()
 
 
-class ExportStream:
+class ExportProcess:
     """The bytes of one export, as they come. It ends its process when it is closed."""
 
     def __init__(self, on_closed: Callable[[], None]) -> None:

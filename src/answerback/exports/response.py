@@ -3,7 +3,7 @@
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from answerback.exports.process import ExportStream
+from answerback.exports.process import ExportProcess
 from answerback.exports.spec import Export
 
 
@@ -13,7 +13,7 @@ class ExportResponse(StreamingResponse):
     If the export breaks off, so does the connection: nobody takes what was sent for the whole.
     """
 
-    def __init__(self, export: Export, stream: ExportStream) -> None:
+    def __init__(self, export: Export, stream: ExportProcess) -> None:
         headers = {
             "Content-Disposition": f'attachment; filename="{export.file_name}"',
             "Cache-Control": "no-store",

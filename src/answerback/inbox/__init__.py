@@ -5,7 +5,7 @@ from answerback.inbox.config import InboxConfig
 from answerback.inbox.file import lock_inbox
 from answerback.inbox.inbox import Inbox
 from answerback.inbox.reader import InboxReader
-from answerback.inbox.rows import Generation, Row
+from answerback.inbox.rows import Generation, InboxRow
 from answerback.inbox.schema import FILE_NAME
 
-__all__ = ["FILE_NAME", "Generation", "Inbox", "InboxConfig", "InboxReader", "Row", "Waiting", "lock_inbox"]
+__all__ = ["FILE_NAME", "Generation", "Inbox", "InboxConfig", "InboxReader", "InboxRow", "Waiting", "lock_inbox"]

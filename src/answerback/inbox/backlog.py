@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from answerback.inbox.reading import StoredGeneration
-from answerback.inbox.rows import Generation, Row, StoredRow, Totals, totals_of
+from answerback.inbox.rows import Generation, InboxRow, StoredRow, Totals, totals_of
 
 _TAIL_BYTES = 8 * 1024 * 1024
 _DROPPED_ROWS = 1024
@@ -166,18 +166,18 @@ class Tail:
         index = position - self._before - 1
         return self._rows[self._dropped + index] if 0 <= index < len(self._rows) - self._dropped else None
 
-    def read(self, after: int, max_callbacks: int, max_bytes: int) -> list[Row] | None:
+    def read(self, after: int, max_callbacks: int, max_bytes: int) -> list[InboxRow] | None:
         """The rows after a position, within the bounds but for the first; None where it is not in memory."""
         if after < self._before:
             return None
-        found: list[Row] = []
+        found: list[InboxRow] = []
         for index in range(self._dropped + after - self._before, len(self._rows)):
             row = self._rows[index]
             max_callbacks -= row.callbacks
             max_bytes -= len(row.payload)
             if found and (max_callbacks < 0 or max_bytes < 0):
                 break
-            found.append(Row(row.position, row.payload))
+            found.append(InboxRow(row.position, row.payload))
         return found
 
     def _drop_first(self) -> None:

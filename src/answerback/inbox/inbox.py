@@ -14,7 +14,7 @@ from answerback.inbox.config import InboxConfig
 from answerback.inbox.file import InboxFile
 from answerback.inbox.reading import read_rows
 from answerback.inbox.retention import Retention
-from answerback.inbox.rows import Generation, Row, stored_bytes
+from answerback.inbox.rows import Generation, InboxRow, stored_bytes
 from answerback.inbox.schema import connect
 from answerback.sqlite_errors import sqlite_unavailable
 
@@ -84,7 +84,7 @@ class Inbox:
         """Those that have rows, and the present one, oldest first."""
         return self._backlog.generations(self._file.deleted)
 
-    async def read(self, generation: bytes, after: int, max_callbacks: int, max_bytes: int) -> list[Row]:
+    async def read(self, generation: bytes, after: int, max_callbacks: int, max_bytes: int) -> list[InboxRow]:
         """The rows of a generation after a position, without a hole, within the bounds but for the first.
 
         The newest come from memory. Raises LedgerUnavailable; ResourceNotFound for a generation that has no rows any more.
@@ -165,7 +165,7 @@ class Inbox:
         if is_news:
             self.on_appended()
 
-    def _read_file(self, generation: Generation, after: int, max_callbacks: int, max_bytes: int) -> list[Row]:
+    def _read_file(self, generation: Generation, after: int, max_callbacks: int, max_bytes: int) -> list[InboxRow]:
         try:
             self._file.files.check()
             connection = connect(self._file.path, "ro")

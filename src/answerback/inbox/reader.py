@@ -8,7 +8,7 @@ from answerback.disk import check_wal, has_content, missing_reason
 from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.inbox.backlog import Waiting
 from answerback.inbox.reading import StoredGeneration, read_generations, read_rows, read_totals
-from answerback.inbox.rows import Generation, Row
+from answerback.inbox.rows import Generation, InboxRow
 from answerback.inbox.schema import check_format, connect
 from answerback.sqlite_errors import sqlite_unavailable
 
@@ -32,7 +32,7 @@ class InboxReader:
         """Those that have rows, and that of the last start, oldest first."""
         return [each.generation for each in self._stored()]
 
-    def read(self, generation: Generation, after: int, max_callbacks: int, max_bytes: int) -> list[Row]:
+    def read(self, generation: Generation, after: int, max_callbacks: int, max_bytes: int) -> list[InboxRow]:
         """The rows of a generation after a position, without a hole, within the bounds but for the first."""
         return read_rows(self._connection, generation, after, max_callbacks, max_bytes)
 

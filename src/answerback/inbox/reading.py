@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import NamedTuple
 
 from answerback.errors import UnavailableReason
-from answerback.inbox.rows import Generation, Row, Sealer, StoredRow, Totals, key_of, position_of, stored_bytes
+from answerback.inbox.rows import Generation, InboxRow, Sealer, StoredRow, Totals, key_of, position_of, stored_bytes
 from answerback.inbox.schema import FILE_NAME
 from answerback.sqlite_errors import sqlite_reason, sqlite_unavailable
 
@@ -23,7 +23,7 @@ _MOST_TRIED = 1000
 
 def read_rows(
     connection: sqlite3.Connection, generation: Generation, after: int, max_callbacks: int, max_bytes: int
-) -> list[Row]:
+) -> list[InboxRow]:
     """The rows after a position, within the bounds but for the first; no transaction is left open.
 
     Raises LedgerUnavailable where the file as a whole cannot be read.
@@ -73,7 +73,7 @@ class _Collector:
         self._sealer = sealer
         self._callbacks, self._bytes = max_callbacks, max_bytes
         self.position = after
-        self.rows: list[Row] = []
+        self.rows: list[InboxRow] = []
 
     def take(self, found: Iterable[StoredRow]) -> bool:
         """Add the rows; False where the bounds are reached before their end."""
@@ -87,7 +87,7 @@ class _Collector:
             self.skip_to(row.position - 1)
             if intact:
                 self.position = row.position
-                self.rows.append(Row(row.position, row.payload))
+                self.rows.append(InboxRow(row.position, row.payload))
             else:
                 self.skip_to(row.position)
         return True
@@ -97,7 +97,7 @@ class _Collector:
         if position > self.position:
             if self.rows and self.rows[-1].payload is None:
                 self.rows.pop()
-            self.rows.append(Row(position, None))
+            self.rows.append(InboxRow(position, None))
             self.position = position
 
 

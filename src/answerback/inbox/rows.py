@@ -30,7 +30,7 @@ class Generation(msgspec.Struct, frozen=True, gc=False):
     deleted: int
 
 
-class Row(msgspec.Struct, frozen=True, gc=False):
+class InboxRow(msgspec.Struct, frozen=True, gc=False):
     """A batch; `payload` is None where all from the row before this one up to `position` are missing, damaged, or unreadable."""
 
     position: int

@@ -23,7 +23,7 @@ from answerback.ledger.backends.postgresql.server import is_postgresql, postgres
 from answerback.ledger.backends.postgresql.server import verify_durable as verify_database
 from answerback.ledger.backends.sqlite.engine import SQLiteTransactions, sqlite_engine, verify_durable
 from answerback.ledger.ledger import Ledger
-from answerback.ledger.write.quarantine import Quarantine
+from answerback.ledger.write.quarantine import QuarantineWriter
 
 FILE_NAME = "ledger.db"
 _ADMIN_KEY_NAME = "admin-key"  # made once the ledger is there: see `access`
@@ -127,7 +127,7 @@ def open_sqlite(
             _ensure_schema(engine, path, migrate=migrate)
             fsync_directory(data_dir)
             transactions = SQLiteTransactions(engine, file_ids)
-            bounds = Quarantine(quarantine_bytes, quarantine_per_minute)
+            bounds = QuarantineWriter(quarantine_bytes, quarantine_per_minute)
             return Ledger(engine, transactions, bounds, id_key)
     except LedgerUnavailable as error:
         engine.dispose()
@@ -178,7 +178,7 @@ def open_postgresql(
         writing.dispose()
         raise
     transactions = PostgreSQLTransactions(writing, retry_s)
-    bounds = Quarantine(quarantine_bytes, quarantine_per_minute)
+    bounds = QuarantineWriter(quarantine_bytes, quarantine_per_minute)
     return Ledger(postgresql_engine(url, writes=False), transactions, bounds, id_key)
 
 

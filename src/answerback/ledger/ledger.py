@@ -39,7 +39,7 @@ from answerback.ledger.write.batch_writer import PRUNED, never, record
 from answerback.ledger.write.bisection import REFUSED, can_bisect, record_bisected
 from answerback.ledger.write.log_positions import advance_position, claim_new_batches, forget_batches
 from answerback.ledger.write.log_rows import LogRow, LogSlice, parse_row, parse_slices
-from answerback.ledger.write.quarantine import Quarantine
+from answerback.ledger.write.quarantine import QuarantineWriter
 from answerback.ledger.write.retention import find_pruned
 from answerback.ledger.write.subscriptions import SubscriptionCache
 from answerback.tencent.parsing import parse_callback
@@ -76,7 +76,11 @@ class Ledger:
     """The durable store of one gateway. Made by `open_ledger`; close it when done."""
 
     def __init__(
-        self, engine: Engine, transactions: Transactions, quarantine_bounds: Quarantine, id_key: bytes | None = None
+        self,
+        engine: Engine,
+        transactions: Transactions,
+        quarantine_bounds: QuarantineWriter,
+        id_key: bytes | None = None,
     ) -> None:
         self.engine = engine
         self._transactions = transactions

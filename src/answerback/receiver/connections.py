@@ -18,7 +18,7 @@ class SharedConnection(Protocol):
 C = TypeVar("C", bound=SharedConnection)
 
 
-class _Process(Generic[C]):
+class _ProcessConnections(Generic[C]):
     """What belongs to one process: a connection must be neither used nor closed across a fork."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Connections(Generic[C]):
 
     def __init__(self, connect: Callable[[str], C]) -> None:
         self._connect = connect
-        self._processes: dict[int, _Process[C]] = {}
+        self._processes: dict[int, _ProcessConnections[C]] = {}
 
     @contextmanager
     def use(self, purpose: str) -> Iterator[C]:
@@ -54,6 +54,6 @@ class Connections(Generic[C]):
                 if (connection := process.kept.pop(purpose, None)) is not None:
                     connection.close()
 
-    def _process(self) -> _Process[C]:
+    def _process(self) -> _ProcessConnections[C]:
         pid = os.getpid()
-        return self._processes.get(pid) or self._processes.setdefault(pid, _Process())
+        return self._processes.get(pid) or self._processes.setdefault(pid, _ProcessConnections())

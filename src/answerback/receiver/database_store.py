@@ -12,8 +12,8 @@ from answerback.errors import ConfigError, LedgerUnavailable, UnavailableReason
 from answerback.receiver.sql_store import (
     BLOCKED,
     REJECT,
+    SQLConnection,
     SQLStore,
-    StoreConnection,
     comma_separated,
     rejected_row,
     to_us,
@@ -47,7 +47,7 @@ _REASONS = {
 """By the classes that all drivers have. Source: PEP 249."""
 
 
-class BatchConnection(StoreConnection, Protocol):
+class BatchConnection(SQLConnection, Protocol):
     """Runs a statement several times, too."""
 
     def executemany(self, statement: str, values: Sequence[Mapping[str, object]], /) -> object:
@@ -90,11 +90,11 @@ class DatabaseStore(SQLStore):
             if rejected:
                 connection.executemany(REJECT, rejected)
 
-    def _lock(self, connection: StoreConnection) -> None:
+    def _lock(self, connection: SQLConnection) -> None:
         if self._is_postgresql:  # SQLite has one that writes at a time
             connection.execute(_LOCK, {})
 
-    def _release(self, connection: StoreConnection, now_us: int, ended: Sequence[int] = ()) -> None:
+    def _release(self, connection: SQLConnection, now_us: int, ended: Sequence[int] = ()) -> None:
         where = _OF_CALLS.format(these=f"id IN ({comma_separated(ended)})") if ended else ""
         connection.execute(_RELEASE.format(where=where), {"now": now_us})
 

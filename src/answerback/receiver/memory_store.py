@@ -9,7 +9,7 @@ from answerback.domain.models import ParsedCallback, RawCallback, RejectedCallba
 from answerback.receiver.store import MAX_CALLBACKS, EventBacklog, Handle
 
 
-class _Row:
+class _MemoryRow:
     """A callback; `due_s` is None once the handlers have had it."""
 
     def __init__(self, received: ParsedCallback) -> None:
@@ -25,7 +25,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.rejected: list[RejectedCallback] = []
-        self._calls: dict[tuple[str, str], list[_Row]] = {}
+        self._calls: dict[tuple[str, str], list[_MemoryRow]] = {}
         self._lock = threading.Lock()
 
     def record(self, batch: Sequence[ParsedCallback | RejectedCallback]) -> None:
@@ -37,7 +37,7 @@ class MemoryStore:
                 rows = self._calls.setdefault((received.channel, received.callback.callid), [])
                 known = next((row for row in rows if row.fingerprint == received.fingerprint), None)
                 if known is None:
-                    rows.append(_Row(received))
+                    rows.append(_MemoryRow(received))
                 elif known.due_s is None:
                     known.due_s = time.time()
 
@@ -71,7 +71,7 @@ class MemoryStore:
         return EventBacklog(len(waiting), 0.0 if oldest_s is None else max(0.0, time.time() - oldest_s))
 
 
-def _due(rows: list[_Row]) -> tuple[_Row, list[RawCallback], int] | None:
+def _due(rows: list[_MemoryRow]) -> tuple[_MemoryRow, list[RawCallback], int] | None:
     """The event of a call that may be taken: the oldest that is not done, where it is due and nobody has one of the call."""
     row = next((row for row in rows if row.due_s is not None), None)
     if row is None or (row.due_s or 0) > time.time() or any(one.is_leased for one in rows):

@@ -73,7 +73,7 @@ _EPOCH, _US = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 Values = Mapping[str, object]
 
 
-class Cursor(Protocol):
+class SQLCursor(Protocol):
     """What a statement has found or done."""
 
     @property
@@ -84,10 +84,10 @@ class Cursor(Protocol):
         """All rows."""
 
 
-class StoreConnection(Protocol):
+class SQLConnection(Protocol):
     """Runs statements whose parameters are written `:name`."""
 
-    def execute(self, statement: str, values: Values, /) -> Cursor:
+    def execute(self, statement: str, values: Values, /) -> SQLCursor:
         """Run a statement."""
 
 
@@ -102,7 +102,7 @@ class ClaimedEvent(NamedTuple):
     was_delivered: bool
 
 
-class _Process:
+class _ProcessState:
     """What belongs to one process."""
 
     def __init__(self) -> None:
@@ -131,21 +131,21 @@ class SQLStore(ABC):
         self._keep_days = keep_days
         self._max_rejected = max_rejected
         self._lease_s = lease_s
-        self._processes: dict[int, _Process] = {}
+        self._processes: dict[int, _ProcessState] = {}
 
     @abstractmethod
     def record(self, batch: Sequence[ParsedCallback | RejectedCallback]) -> None: ...
 
     @abstractmethod
-    def _delivering(self) -> AbstractContextManager[StoreConnection]:
+    def _delivering(self) -> AbstractContextManager[SQLConnection]:
         """A connection for all but `record`. Raises LedgerUnavailable, also for what is run on it."""
 
     @abstractmethod
-    def _lock(self, connection: StoreConnection) -> None:
+    def _lock(self, connection: SQLConnection) -> None:
         """Let nobody record, nor end an event, until this transaction has ended."""
 
     @abstractmethod
-    def _release(self, connection: StoreConnection, now_us: int, ended: Sequence[int] = ()) -> None:
+    def _release(self, connection: SQLConnection, now_us: int, ended: Sequence[int] = ()) -> None:
         """Of each call of which nothing but BLOCKED events waits, make the oldest due: of the calls of these callbacks, or of all."""
 
     def deliver(self, handle: Handle) -> bool:
@@ -229,7 +229,7 @@ class SQLStore(ABC):
                 connection.execute(_MOVE.format(ids=comma_separated(rest)), {"due": now_us, "claim": claim})
 
     @contextmanager
-    def _renewed(self, process: _Process, event: ClaimedEvent) -> Iterator[None]:
+    def _renewed(self, process: _ProcessState, event: ClaimedEvent) -> Iterator[None]:
         """Move the end of the lease on while a handler runs."""
         running = (event.id, event.claim)
         process.running.add(running)
@@ -243,7 +243,7 @@ class SQLStore(ABC):
         finally:
             process.running.discard(running)
 
-    def _renew(self, process: _Process) -> None:
+    def _renew(self, process: _ProcessState) -> None:
         while not process.closed.wait(self._lease_s / 3):
             for id_, claim in process.running.copy():
                 now_us = to_us(time.time())
@@ -267,9 +267,9 @@ class SQLStore(ABC):
         if deleted < _PRUNED_ROWS:
             process.tidy_at_s = time.monotonic() + _TIDY_INTERVAL_S
 
-    def _process(self) -> _Process:
+    def _process(self) -> _ProcessState:
         pid = os.getpid()
-        return self._processes.get(pid) or self._processes.setdefault(pid, _Process())
+        return self._processes.get(pid) or self._processes.setdefault(pid, _ProcessState())
 
 
 def rejected_row(rejected: RejectedCallback, max_rejected: int) -> Values:

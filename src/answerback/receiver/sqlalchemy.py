@@ -70,20 +70,20 @@ class SQLAlchemyStore(DatabaseStore):
         self._pid = os.getpid()
 
     @contextmanager
-    def _recording(self) -> "Iterator[_Connection]":
+    def _recording(self) -> "Iterator[_SQLAlchemyConnection]":
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self._engine.dispose(close=False)  # a pool's connections belong to the process that made them
         try:
             with self._engine.begin() as connection:
-                yield _Connection(connection)
+                yield _SQLAlchemyConnection(connection)
         except SQLAlchemyError as error:
             raise unavailable(error, getattr(error, "orig", None)) from error
 
     _delivering = _recording
 
 
-class _Connection:
+class _SQLAlchemyConnection:
     """A connection of SQLAlchemy's that is given statements as text."""
 
     def __init__(self, connection: sa.Connection) -> None:

@@ -12,7 +12,7 @@ from answerback.disk import file_id, fsync_directory, moved_error, unsafe_filesy
 from answerback.domain.models import ParsedCallback, RejectedCallback
 from answerback.errors import ConfigError, LedgerUnavailable, SchemaMismatch, UnsafeStorage
 from answerback.receiver.connections import Connections
-from answerback.receiver.sql_store import BLOCKED, REJECT, SQLStore, StoreConnection, rejected_row, to_us, when_us
+from answerback.receiver.sql_store import BLOCKED, REJECT, SQLConnection, SQLStore, rejected_row, to_us, when_us
 from answerback.sqlite_errors import sqlite_unavailable
 
 FORMAT = 1
@@ -128,10 +128,10 @@ class SQLiteStore(SQLStore):
     def _delivering(self) -> AbstractContextManager[sqlite3.Connection]:
         return self._use("NORMAL")
 
-    def _lock(self, connection: StoreConnection) -> None:
+    def _lock(self, connection: SQLConnection) -> None:
         """Each statement is a transaction."""
 
-    def _release(self, connection: StoreConnection, now_us: int, ended: Sequence[int] = ()) -> None:
+    def _release(self, connection: SQLConnection, now_us: int, ended: Sequence[int] = ()) -> None:
         """The triggers do."""
 
     @contextmanager

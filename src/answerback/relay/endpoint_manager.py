@@ -21,7 +21,7 @@ from answerback.domain.endpoints import (
     Endpoint,
     EndpointConfig,
     EndpointTest,
-    Exchange,
+    HttpExchange,
     validate_secret,
 )
 from answerback.errors import AnswerbackError, ConfigError, InvalidEndpoint, ResourceNotFound, StateConflict
@@ -289,7 +289,7 @@ class EndpointManager:
         endpoint, now = await self.find_current(name), datetime.now(UTC)
         await self._ledger.execute(RecordAuditEvent(actor, AuditAction.ENDPOINT_TESTED, target_of(endpoint)))
         body = build_sample_payload(endpoint.config.format, endpoint.channel, now)
-        exchange = Exchange(url=endpoint.config.url, request_body=body)
+        exchange = HttpExchange(url=endpoint.config.url, request_body=body)
         result = await self._sender.send(endpoint, f"test_{token_hex(12)}", body, exchange=exchange)
         return EndpointTest(result=result, exchange=exchange)
 

@@ -15,7 +15,7 @@ from aiohttp.connector import Connection
 
 from answerback.certificates import Certificates
 from answerback.domain.endpoint_headers import HIDDEN
-from answerback.domain.endpoints import DIRECT, AttemptResult, Endpoint, Exchange, PayloadFormat
+from answerback.domain.endpoints import DIRECT, AttemptResult, Endpoint, HttpExchange, PayloadFormat
 from answerback.domain.masking import mask_path, mask_urls, mask_values
 from answerback.errors import describe_os_error
 from answerback.relay.egress_policy import AddressDenied, EgressPolicy, is_ip_address
@@ -64,7 +64,7 @@ class HttpClient:
     def _request_class(self) -> type[aiohttp.ClientRequest]:
         may_send = self._may_send
 
-        class Request(aiohttp.ClientRequest):
+        class LeaseCheckedRequest(aiohttp.ClientRequest):
             """A request that is not sent after the lease has expired."""
 
             async def send(self, conn: Connection) -> aiohttp.ClientResponse:
@@ -72,7 +72,7 @@ class HttpClient:
                     raise LeaseExpired
                 return await super().send(conn)
 
-        return Request
+        return LeaseCheckedRequest
 
     async def close(self) -> None:
         for session in self._sessions.values():
@@ -86,7 +86,7 @@ class HttpClient:
         *,
         retry_closed_connection: bool = False,
         traceparent: str | None = None,
-        exchange: Exchange | None = None,
+        exchange: HttpExchange | None = None,
     ) -> AttemptResult:
         """See `WebhookSender.send`."""
         started_us, began_s = time.time_ns() // 1000, time.perf_counter()
@@ -121,7 +121,7 @@ class HttpClient:
         )
 
     async def _post(
-        self, endpoint: Endpoint, message_id: str, body: bytes, traceparent: str | None, exchange: Exchange | None
+        self, endpoint: Endpoint, message_id: str, body: bytes, traceparent: str | None, exchange: HttpExchange | None
     ) -> tuple[int, bytes, Mapping[str, str], str | None]:
         config = endpoint.config
         headers = self._headers | {"webhook-id": message_id}

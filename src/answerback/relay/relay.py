@@ -21,7 +21,7 @@ from answerback.relay.endpoint_changes import ConfigEndpoint
 from answerback.relay.endpoint_manager import EndpointManager
 from answerback.relay.metrics import RelayMetrics
 from answerback.relay.overdue_watcher import OverdueWatcher
-from answerback.relay.replays import Replays
+from answerback.relay.replays import ReplayManager
 from answerback.relay.retry_policy import RetryPolicy
 from answerback.relay.sender import WebhookSender
 
@@ -58,7 +58,7 @@ class Relay:
         self._dispatcher = Dispatcher(ledger, self._sender, self.metrics, policy, under_pressure, tracer)
         self._overdue_watcher = OverdueWatcher(ledger, self._dispatcher, recorded_us)
         self._endpoint_manager = EndpointManager(ledger, self._dispatcher, self._sender)
-        self._replays = Replays(ledger, self._dispatcher, count)
+        self._replays = ReplayManager(ledger, self._dispatcher, count)
         self._overdue_task: asyncio.Task[None] | None = None
         self._coordinator: ClusterCoordinator | None = None
         self._join_task: asyncio.Task[None] | None = None
@@ -71,7 +71,7 @@ class Relay:
         return self._endpoint_manager
 
     @property
-    def replays(self) -> Replays:
+    def replays(self) -> ReplayManager:
         """Replays of deliveries. Raises StateConflict where another gateway alone relays for this ledger."""
         self._require_can_manage()
         return self._replays

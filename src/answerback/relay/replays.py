@@ -48,7 +48,7 @@ class Replay(msgspec.Struct, kw_only=True):
     started_at: datetime
 
 
-class Replays:
+class ReplayManager:
     """The replays since the start. What they have moved is in the ledger, even if the gateway stops half-way."""
 
     def __init__(

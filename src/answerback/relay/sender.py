@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from answerback.certificates import Certificates
-from answerback.domain.endpoints import AttemptResult, Endpoint, Exchange
+from answerback.domain.endpoints import AttemptResult, Endpoint, HttpExchange
 from answerback.relay.egress_policy import EgressPolicy, Network
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class WebhookSender:
         *,
         retry_closed_connection: bool = False,
         traceparent: str | None = None,
-        exchange: Exchange | None = None,
+        exchange: HttpExchange | None = None,
     ) -> AttemptResult:
         """POST `body` once. `retry_closed_connection`: once more if a pooled connection turns out to be closed. Raises LeaseExpired.
 

@@ -19,7 +19,7 @@ class ActivityType(StrEnum):
     ATTEMPT = "attempt"
 
 
-class _ActivityView(View):
+class _BaseActivityView(View):
     """What both have."""
 
     cursor: str = Field(description="the position behind this event: `after` goes on from it")
@@ -34,7 +34,7 @@ class _ActivityView(View):
         return self.model_copy(update=mask_fields(dict(self), full_numbers=False))
 
 
-class CallbackActivityView(_ActivityView):
+class CallbackActivityView(_BaseActivityView):
     """A callback came in."""
 
     type: Literal[ActivityType.CALLBACK] = ActivityType.CALLBACK
@@ -49,7 +49,7 @@ class CallbackActivityView(_ActivityView):
         return self.raw.encode() if self.raw_base64 is None else b64decode(self.raw_base64)
 
 
-class AttemptActivityView(_ActivityView):
+class AttemptActivityView(_BaseActivityView):
     """An attempt was made to deliver an event to an endpoint."""
 
     type: Literal[ActivityType.ATTEMPT] = ActivityType.ATTEMPT

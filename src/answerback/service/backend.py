@@ -45,7 +45,7 @@ from answerback.service.factories import (
 from answerback.service.front import Front
 from answerback.service.ledger_config import ledger_config
 from answerback.service.process_status import ProcessStatus
-from answerback.service.relay_owner import SingletonTasks, build_relay_owner
+from answerback.service.relay_owner import SingletonJobs, build_relay_owner
 from answerback.service.retention import Pruner
 from answerback.service.urls import base_path, callback_urls, local_url
 from answerback.tracing.writer import TracingClient
@@ -242,7 +242,7 @@ class Backend:
             self.relay.on_erased,
             is_alone=settings.ledger.url is None and front.stream is None,
         )
-        tasks: SingletonTasks = {"erasures": erasures.run_forever, "retention": self.pruner.run_forever}
+        tasks: SingletonJobs = {"erasures": erasures.run_forever, "retention": self.pruner.run_forever}
         self._relay_owner = build_relay_owner(settings, self.relay, self.alerts, tasks, self._instance.id)
         self._submitter = BulkSubmitter(front.handler)
         self._key_verifier = KeyVerifier(self.admin_key, self._ledger)

@@ -13,7 +13,7 @@ from answerback.tracing import open_tracer
 if TYPE_CHECKING:
     from answerback.alerts import AlertManager, MessageContext, Target
     from answerback.auth.api_keys import AdminKey
-    from answerback.domain.alert_rules import Rule
+    from answerback.domain.alert_rules import AlertRule
     from answerback.ledger import Ledger
     from answerback.ledger.admin.instances import Instance
     from answerback.ledger.writer.client import WriterClient
@@ -85,7 +85,7 @@ def reload_alerts(alerts: "AlertManager", settings: Settings, targets: "Sequence
     )
 
 
-def _rules(settings: Settings, *, is_lag: bool) -> "dict[str, Rule]":
+def _rules(settings: Settings, *, is_lag: bool) -> "dict[str, AlertRule]":
     """The rules about the recorder, which each process evaluates for itself, or the others."""
     from answerback.domain.alert_rules import RecorderLagRule
 

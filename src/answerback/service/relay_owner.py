@@ -26,7 +26,7 @@ log = structlog.get_logger("answerback.service")
 ALERTS = "alerts"
 """The singleton task that sends alerts."""
 
-SingletonTasks = Mapping[str, Callable[[], Awaitable[None]]]
+SingletonJobs = Mapping[str, Callable[[], Awaitable[None]]]
 """What else one process of a ledger does, by name."""
 
 
@@ -36,7 +36,7 @@ class FileLockOwner:
     While it is held, a file in the data directory holds the URL of its API.
     """
 
-    def __init__(self, settings: Settings, relay: "Relay", alerts: "AlertManager", tasks: SingletonTasks) -> None:
+    def __init__(self, settings: Settings, relay: "Relay", alerts: "AlertManager", tasks: SingletonJobs) -> None:
         self._settings = settings
         self._relay = relay
         self._alerts = alerts
@@ -113,7 +113,7 @@ class LeasedOwner:
     """This process in the cluster: it takes leases if it has the role relay, and gets the others' notifications."""
 
     def __init__(
-        self, settings: Settings, relay: "Relay", alerts: "AlertManager", tasks: SingletonTasks, instance_id: str
+        self, settings: Settings, relay: "Relay", alerts: "AlertManager", tasks: SingletonJobs, instance_id: str
     ) -> None:
         from answerback.relay import ClusterConfig
 
@@ -157,7 +157,7 @@ class LeasedOwner:
 
 
 def build_relay_owner(
-    settings: Settings, relay: "Relay", alerts: "AlertManager", tasks: SingletonTasks, instance_id: str
+    settings: Settings, relay: "Relay", alerts: "AlertManager", tasks: SingletonJobs, instance_id: str
 ) -> FileLockOwner | LeasedOwner:
     """The owner that fits the ledger."""
     if settings.ledger.url is None:

@@ -61,7 +61,7 @@ class NoResponders(StreamUnavailable):
     """Nobody listens on the subject: no leader at the moment, or no such stream."""
 
 
-class _Client(Client):
+class _NatsClient(Client):
     """A client that speaks TLS where the URL says so: nats-py does where the server asks for it, and that says anybody."""
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:  # noqa: FBT001, FBT002  # nats-py's
@@ -189,7 +189,7 @@ class NatsConnection:
         """Connect to the next server; None if it is unavailable."""
         server = self._servers[self._next_server]
         self._next_server = (self._next_server + 1) % len(self._servers)
-        client = _Client()
+        client = _NatsClient()
         heard: list[Exception] = []
 
         async def closed() -> None:  # the client wants a coroutine

@@ -18,7 +18,7 @@ from msgspec import UNSET, UnsetType
 from answerback.domain.models import CallbackKind, Failure, KeyPress, Result, Status
 from answerback.errors import InvalidCallbackField, InvalidJson, UnknownCallback
 
-Text = int | float | str
+Scalar = int | float | str
 """A vendor's text or number: a string by the table, a number in some payloads."""
 
 _BOM = b"\xef\xbb\xbf"
@@ -44,31 +44,31 @@ _RESULTS: dict[object, Result] = {form: result for result in Result for form in 
 
 
 class _StatusWire(msgspec.Struct, gc=False):
-    result: Text
-    callid: Text
-    call_from: Text | None = None
-    mobile: Text | None = None
-    nationcode: Text | None = None
-    start_calltime: Text | None = None
-    end_calltime: Text | None = None
-    accept_time: Text | None = None
-    fee: Text | None = None
+    result: Scalar
+    callid: Scalar
+    call_from: Scalar | None = None
+    mobile: Scalar | None = None
+    nationcode: Scalar | None = None
+    start_calltime: Scalar | None = None
+    end_calltime: Scalar | None = None
+    accept_time: Scalar | None = None
+    fee: Scalar | None = None
 
 
 class _KeyWire(msgspec.Struct, gc=False):
-    callid: Text
-    keypress: Text
-    call_from: Text | None = None
-    mobile: Text | None = None
-    nationcode: Text | None = None
+    callid: Scalar
+    keypress: Scalar
+    call_from: Scalar | None = None
+    mobile: Scalar | None = None
+    nationcode: Scalar | None = None
 
 
 class _FailureWire(msgspec.Struct, gc=False):
-    callid: Text
-    failure_code: Text
-    call_from: Text | None = None
-    mobile: Text | None = None
-    nationcode: Text | None = None
+    callid: Scalar
+    failure_code: Scalar
+    call_from: Scalar | None = None
+    mobile: Scalar | None = None
+    nationcode: Scalar | None = None
     failure_reason: str | None = None
 
 
@@ -174,7 +174,7 @@ def _failure(key: str, wire: _FailureWire) -> Failure:
     )
 
 
-def _callid(key: str, value: Text) -> str:
+def _callid(key: str, value: Scalar) -> str:
     callid = _text(key, "callid", value)
     if not callid:
         raise InvalidCallbackField("is empty", f"{key}.callid")
@@ -183,11 +183,11 @@ def _callid(key: str, value: Text) -> str:
     return callid
 
 
-def _optional_text(key: str, name: str, value: Text | None) -> str | None:
+def _optional_text(key: str, name: str, value: Scalar | None) -> str | None:
     return None if value is None else _text(key, name, value)
 
 
-def _text(key: str, name: str, value: Text) -> str:
+def _text(key: str, name: str, value: Scalar) -> str:
     text = value if type(value) is str else str(_whole(key, name, value))
     if len(text) > _LONGEST_TEXT:
         raise InvalidCallbackField(f"expected at most {_LONGEST_TEXT} characters, got {len(text)}", f"{key}.{name}")
@@ -196,7 +196,7 @@ def _text(key: str, name: str, value: Text) -> str:
     return text
 
 
-def _whole(key: str, name: str, value: Text) -> int | str:
+def _whole(key: str, name: str, value: Scalar) -> int | str:
     """A float as the whole number that it means; anything else as it is."""
     if not isinstance(value, float):
         return value
@@ -205,7 +205,7 @@ def _whole(key: str, name: str, value: Text) -> int | str:
     raise InvalidCallbackField(f"expected a string or whole number, got {_describe_value(value)}", f"{key}.{name}")
 
 
-def _time(key: str, name: str, value: Text | None) -> datetime | None:
+def _time(key: str, name: str, value: Scalar | None) -> datetime | None:
     if type(value) is str and (time := _seconds(value)) is not None:
         return time
     if value in ("", "0", 0, None):
@@ -232,7 +232,7 @@ def _is_milliseconds(value: int | str) -> bool:
     return _MILLISECONDS <= value < 10 * _MILLISECONDS
 
 
-def _number(key: str, name: str, value: Text, largest: int) -> int:
+def _number(key: str, name: str, value: Scalar, largest: int) -> int:
     value = _whole(key, name, value)
     if type(value) is str and value.isascii() and value.isdigit() and len(value) <= len(str(largest)):
         value = int(value)
@@ -243,7 +243,7 @@ def _number(key: str, name: str, value: Text, largest: int) -> int:
     )
 
 
-def _describe_value(value: Text) -> str:
+def _describe_value(value: Scalar) -> str:
     """Describe a value without repeating it: it may be somebody's number."""
     if isinstance(value, str):
         return f"a string of {len(value)} characters" if value else "an empty string"

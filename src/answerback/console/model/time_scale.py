@@ -39,7 +39,7 @@ class TimeTick(NamedTuple):
     at: datetime
 
 
-class _Segment(NamedTuple):
+class _TimeSegment(NamedTuple):
     since: datetime
     until: datetime
     left: float
@@ -126,7 +126,7 @@ def _gap_s(before: datetime, after: datetime, busy: tuple[datetime, datetime] | 
     return (after - before).total_seconds()
 
 
-def _lay_out(spans: Sequence[tuple[datetime, datetime]]) -> list[_Segment]:
+def _lay_out(spans: Sequence[tuple[datetime, datetime]]) -> list[_TimeSegment]:
     """Give each span its share of the width: longer ones more, and none so much that the others vanish."""
     cuts = len(spans) - 1
     cut = min(_CUT_WIDTH, _MAX_CUTS_WIDTH / cuts) if cuts else 0.0
@@ -134,6 +134,6 @@ def _lay_out(spans: Sequence[tuple[datetime, datetime]]) -> list[_Segment]:
     room = (RIGHT - LEFT - cuts * cut) / sum(weights)
     stretches, left = [], LEFT
     for (since, until), weight in zip(spans, weights, strict=True):
-        stretches.append(_Segment(since, until, left, left + weight * room))
+        stretches.append(_TimeSegment(since, until, left, left + weight * room))
         left += weight * room + cut
     return stretches

@@ -21,7 +21,7 @@ from answerback.emulator.conformance.evaluation import (
 from answerback.emulator.conformance.receiver_client import ReceiverClient
 from answerback.emulator.conformance.requests import CallFactory
 from answerback.emulator.conformance.rules import RULES
-from answerback.emulator.conformance.scenarios import NO_LABEL, Rule, SendMode, Step
+from answerback.emulator.conformance.scenarios import NO_LABEL, Rule, RuleStep, SendMode
 from answerback.i18n import Text
 
 _SEVERITY = (ConformanceLevel.OK, ConformanceLevel.WARNING, ConformanceLevel.FAILED)
@@ -39,8 +39,8 @@ class RuleResult(msgspec.Struct, frozen=True, kw_only=True):
     slowest_s: float
 
 
-class _Exchange(NamedTuple):
-    step: Step
+class _StepResult(NamedTuple):
+    step: RuleStep
     answer: ReceivedResponse
 
 
@@ -53,7 +53,7 @@ async def check(client: ReceiverClient, rules: Iterable[Rule], run: UUID) -> Asy
         yield evaluate(rule, exchanges, client.timeout_s, perf_counter() - began_s)
 
 
-async def _send_all(client: ReceiverClient, mode: SendMode, steps: Sequence[Step]) -> list[_Exchange]:
+async def _send_all(client: ReceiverClient, mode: SendMode, steps: Sequence[RuleStep]) -> list[_StepResult]:
     requests = [step.request for step in steps]
     if mode is SendMode.AT_ONCE:
         answers = await asyncio.gather(*(client.send(request) for request in requests))
@@ -65,11 +65,11 @@ async def _send_all(client: ReceiverClient, mode: SendMode, steps: Sequence[Step
             answers.append(await client.send(step.request))
             if answers[-1].status is None and step.expected is not Expected.NOTHING:
                 break  # each further one could take as long
-    return [_Exchange(step, answer) for step, answer in zip(steps, answers, strict=False)]
+    return [_StepResult(step, answer) for step, answer in zip(steps, answers, strict=False)]
 
 
 def evaluate(
-    rule: Rule, exchanges: Sequence[tuple[Step, ReceivedResponse]], timeout_s: float, seconds: float
+    rule: Rule, exchanges: Sequence[tuple[RuleStep, ReceivedResponse]], timeout_s: float, seconds: float
 ) -> RuleResult:
     """The verdict on all answers of a rule: the worst of what was found, the first of its kind."""
     found = [

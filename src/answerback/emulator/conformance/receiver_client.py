@@ -6,7 +6,7 @@ from contextlib import suppress
 from time import perf_counter
 
 from answerback.emulator.conformance.evaluation import NoResponse, ReceivedResponse
-from answerback.emulator.conformance.requests import CUTS, Request, Transport
+from answerback.emulator.conformance.requests import CUTS, CallbackRequest, Transport
 from answerback.emulator.http_client import HttpConnection, HttpTarget, InvalidHttp
 from answerback.errors import ConfigError
 
@@ -37,14 +37,14 @@ class ReceiverClient:
         await connection.close()
         return None
 
-    async def send(self, request: Request) -> ReceivedResponse:
+    async def send(self, request: CallbackRequest) -> ReceivedResponse:
         """Send a request over a connection of its own."""
         if request.transport in CUTS:
             return await self._drop_connection(request)
         (answer,) = await self.send_on_one_connection([request])
         return answer
 
-    async def send_on_one_connection(self, requests: Sequence[Request]) -> list[ReceivedResponse]:
+    async def send_on_one_connection(self, requests: Sequence[CallbackRequest]) -> list[ReceivedResponse]:
         """Send requests one after the other over one connection, or as few as it takes; ends where one is silent."""
         answers: list[ReceivedResponse] = []
         connection: HttpConnection | None = None
@@ -60,7 +60,7 @@ class ReceiverClient:
         return answers
 
     async def _send_on(
-        self, connection: HttpConnection | None, request: Request, *, reconnected: bool
+        self, connection: HttpConnection | None, request: CallbackRequest, *, reconnected: bool
     ) -> tuple[ReceivedResponse, HttpConnection | None]:
         """The answer, and the connection where it can take another request."""
         began_s = perf_counter()
@@ -89,7 +89,7 @@ class ReceiverClient:
         )
         return answer, connection if connection.open else None
 
-    def _packets(self, request: Request) -> list[bytes]:
+    def _packets(self, request: CallbackRequest) -> list[bytes]:
         packets = self._frame(request)
         if request.transport is Transport.CHUNKED:
             return packets
@@ -97,14 +97,14 @@ class ReceiverClient:
         size = request.packet_bytes if request.transport is Transport.PACKETS else len(data)
         return [data[start : start + size] for start in range(0, len(data), size)]
 
-    def _frame(self, request: Request) -> list[bytes]:
+    def _frame(self, request: CallbackRequest) -> list[bytes]:
         headers = {} if request.content_type is None else {"Content-Type": request.content_type}
         chunk_bytes = {Transport.CHUNKED: _CHUNK_BYTES, Transport.CUT_IN_CHUNK: len(request.body)}
         return self._target.frame(
             request.body, headers, method=request.method, chunk_bytes=chunk_bytes.get(request.transport)
         )
 
-    async def _drop_connection(self, request: Request) -> ReceivedResponse:
+    async def _drop_connection(self, request: CallbackRequest) -> ReceivedResponse:
         began_s = perf_counter()
         head, body, *_ = self._frame(request)
         cut = head[: len(head) // 2] if request.transport is Transport.CUT_IN_HEAD else head + body[: len(body) // 2]

@@ -49,7 +49,7 @@ class Transport(Enum):
 CUTS = frozenset({Transport.CUT_IN_HEAD, Transport.CUT_IN_BODY, Transport.CUT_IN_CHUNK})
 
 
-class Request(msgspec.Struct, frozen=True):
+class CallbackRequest(msgspec.Struct, frozen=True):
     """One request to the receiver; `content_type` None sends none, `packet_bytes` is for Transport.PACKETS."""
 
     body: bytes

@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from answerback.emulator.conformance.evaluation import Expected
-from answerback.emulator.conformance.requests import CallFactory, Request, Transport, padded
+from answerback.emulator.conformance.requests import CallbackRequest, CallFactory, Transport, padded
 from answerback.i18n import Text
 
 _HUGE_BYTES = 2 * 1024 * 1024
@@ -22,10 +22,10 @@ class SendMode(Enum):
     ONE_CONNECTION = auto()
 
 
-class Step(NamedTuple):
+class RuleStep(NamedTuple):
     """One request, what it is to be answered, and what sets it apart from the rule's others."""
 
-    request: Request
+    request: CallbackRequest
     expected: Expected
     label: Text = NO_LABEL
 
@@ -35,27 +35,27 @@ def taken(
     label: Text = NO_LABEL,
     content_type: str | None = "application/json",
     transport: Transport = Transport.WHOLE,
-) -> Step:
+) -> RuleStep:
     """A callback, which is to be taken."""
-    return Step(Request(body, content_type, transport), Expected.TAKEN, label)
+    return RuleStep(CallbackRequest(body, content_type, transport), Expected.TAKEN, label)
 
 
-def refused(body: bytes, label: Text = NO_LABEL, content_type: str | None = "application/json") -> Step:
+def refused(body: bytes, label: Text = NO_LABEL, content_type: str | None = "application/json") -> RuleStep:
     """What is no callback, which is to be refused."""
-    return Step(Request(body, content_type), Expected.REFUSED, label)
+    return RuleStep(CallbackRequest(body, content_type), Expected.REFUSED, label)
 
 
-def typed(content_type: str | None) -> Callable[[CallFactory], Sequence[Step]]:
+def typed(content_type: str | None) -> Callable[[CallFactory], Sequence[RuleStep]]:
     """A callback under a Content-Type, or without one."""
     return lambda calls: [taken(calls.status(), content_type=content_type)]
 
 
-def only(body: bytes) -> Callable[[CallFactory], Sequence[Step]]:
+def only(body: bytes) -> Callable[[CallFactory], Sequence[RuleStep]]:
     """One body, to be refused, and nothing else."""
     return lambda _: [refused(body)]
 
 
-def of_one_call(make: Callable[[CallFactory, str], Sequence[bytes]]) -> Callable[[CallFactory], Sequence[Step]]:
+def of_one_call(make: Callable[[CallFactory, str], Sequence[bytes]]) -> Callable[[CallFactory], Sequence[RuleStep]]:
     return lambda calls: [taken(body, numbered(number)) for number, body in enumerate(make(calls, calls.new()), 1)]
 
 
@@ -68,16 +68,16 @@ def key_then_status(calls: CallFactory, callid: str) -> Sequence[bytes]:
     return (calls.key_press(callid), calls.key_press(callid, keypress="2"), calls.status(callid))
 
 
-def unanswered_with(**fields: str | int | None) -> Callable[[CallFactory], Sequence[Step]]:
+def unanswered_with(**fields: str | int | None) -> Callable[[CallFactory], Sequence[RuleStep]]:
     """The status of a call that nobody answered, with these fields."""
     return lambda calls: [taken(calls.unanswered(**fields))]
 
 
-def dropped(calls: CallFactory) -> Sequence[Step]:
+def dropped(calls: CallFactory) -> Sequence[RuleStep]:
     """Connections that end at three places of a request, then the request as a whole, and another."""
     body = calls.status()
     cuts = (Transport.CUT_IN_HEAD, Transport.CUT_IN_BODY, Transport.CUT_IN_CHUNK)
-    cut = [Step(Request(body, transport=way), Expected.NOTHING) for way in cuts]
+    cut = [RuleStep(CallbackRequest(body, transport=way), Expected.NOTHING) for way in cuts]
     return [
         *cut,
         taken(body, Text("the same, whole", "完整重发")),
@@ -85,17 +85,17 @@ def dropped(calls: CallFactory) -> Sequence[Step]:
     ]
 
 
-def huge(calls: CallFactory) -> Sequence[Step]:
+def huge(calls: CallFactory) -> Sequence[RuleStep]:
     """A callback far larger than any, then an ordinary one."""
     body = padded(calls.status(), _HUGE_BYTES)
-    request = Request(body, transport=Transport.PACKETS, packet_bytes=65536)
+    request = CallbackRequest(body, transport=Transport.PACKETS, packet_bytes=65536)
     return [
-        Step(request, Expected.BOUNDED, Text("2 MiB", "2 MiB")),
+        RuleStep(request, Expected.BOUNDED, Text("2 MiB", "2 MiB")),
         taken(calls.status(), Text("the next", "下一个")),
     ]
 
 
-def ill_typed(calls: CallFactory) -> Sequence[Step]:
+def ill_typed(calls: CallFactory) -> Sequence[RuleStep]:
     """JSON with a known key, and fields of another type."""
     return [
         refused(b'{"voiceprompt_callback":"OK"}', Text("a text for the fields", "字段处为文本")),
@@ -105,7 +105,7 @@ def ill_typed(calls: CallFactory) -> Sequence[Step]:
     ]
 
 
-def not_json(calls: CallFactory) -> Sequence[Step]:
+def not_json(calls: CallFactory) -> Sequence[RuleStep]:
     """Bodies that no JSON parser takes."""
     return [
         refused(b"voice callback", Text("text", "文本")),
@@ -116,7 +116,7 @@ def not_json(calls: CallFactory) -> Sequence[Step]:
     ]
 
 
-def not_object(calls: CallFactory) -> Sequence[Step]:
+def not_object(calls: CallFactory) -> Sequence[RuleStep]:
     """JSON texts that are no object."""
     return [
         refused(b"[%b]" % calls.status(), Text("an array", "数组")),
@@ -126,7 +126,7 @@ def not_object(calls: CallFactory) -> Sequence[Step]:
     ]
 
 
-def unknown_key(calls: CallFactory) -> Sequence[Step]:
+def unknown_key(calls: CallFactory) -> Sequence[RuleStep]:
     """Objects without a callback key."""
     fields = json.loads(calls.status())["voiceprompt_callback"]
     return [
@@ -136,7 +136,7 @@ def unknown_key(calls: CallFactory) -> Sequence[Step]:
     ]
 
 
-def extra_fields(calls: CallFactory) -> Sequence[Step]:
+def extra_fields(calls: CallFactory) -> Sequence[RuleStep]:
     """Statuses with fields that no table lists."""
     around = json.loads(calls.status()) | {"version": 2}
     return [
@@ -152,7 +152,7 @@ class Rule(NamedTuple):
     en: str
     zh: str
     fix: Text
-    steps: Callable[[CallFactory], Sequence[Step]]
+    steps: Callable[[CallFactory], Sequence[RuleStep]]
     mode: SendMode = SendMode.IN_ORDER
 
     @property

@@ -21,7 +21,7 @@ from answerback.ledger.tables import call_key, callbacks, calls, saturating_add
 from answerback.ledger.types import Disposition, Item, Receipt, RecordResult, to_us
 from answerback.ledger.write.key_order import is_out_of_order, keys_in_order
 from answerback.ledger.write.outbox import OutboxWriter
-from answerback.ledger.write.quarantine import Quarantine, refusal_of
+from answerback.ledger.write.quarantine import QuarantineWriter, refusal_of
 from answerback.ledger.write.retention import find_pruned
 from answerback.ledger.write.rollups import DUPLICATE, QUARANTINED, REVISED, STORED, IngestCounter, Rollups
 from answerback.ledger.write.subscriptions import SubscriptionCache
@@ -56,7 +56,7 @@ def never() -> bool:
 def record(
     connection: Connection,
     slices: Sequence[Sequence[Item]],
-    quarantine: Quarantine,
+    quarantine: QuarantineWriter,
     subscriptions: SubscriptionCache,
     saturated: Collection[int] = (),
     is_write_waiting: Callable[[], bool] = never,
@@ -139,7 +139,7 @@ class BatchWriter:
             self._calls[key] = call_of(row, frozenset(seen.get(self._ids[key], ())))
         self._rows = rows
 
-    def apply(self, item: Item, quarantine: Quarantine) -> Receipt:
+    def apply(self, item: Item, quarantine: QuarantineWriter) -> Receipt:
         """Fold one callback into its call, or put into quarantine what cannot be."""
         if isinstance(item, RejectedCallback):
             return self._set_aside(quarantine, item)
@@ -178,7 +178,7 @@ class BatchWriter:
         self._ingest_counts.count(DUPLICATE, self._last_duplicate_us[id_], item.channel)
         return Receipt(Disposition.DUPLICATE, id_)
 
-    def _set_aside(self, quarantine: Quarantine, item: RejectedCallback) -> Receipt:
+    def _set_aside(self, quarantine: QuarantineWriter, item: RejectedCallback) -> Receipt:
         receipt = quarantine.store(self._connection, item)
         if receipt.disposition is Disposition.QUARANTINED:
             self._ingest_counts.count(QUARANTINED, to_us(item.received_at), item.channel)

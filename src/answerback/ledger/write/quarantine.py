@@ -21,7 +21,7 @@ _ROW_BYTES = 256  # what the smallest body takes, with its reason and its index 
 _MIN_BODIES = 1000
 
 
-class Quarantine:
+class QuarantineWriter:
     """The bounds of the quarantine table, and the way into it."""
 
     def __init__(self, max_bytes: int, max_per_minute: int) -> None:

@@ -5,7 +5,7 @@ from typing import ClassVar
 from django.db import models
 
 
-class Callback(models.Model):
+class ReceivedCallback(models.Model):
     """A callback as it came in. It waits for the handlers while it has a `due_us`."""
 
     channel = models.TextField()
@@ -36,7 +36,7 @@ class Callback(models.Model):
         return f"callback {self.pk} of {self.callid}"
 
 
-class Rejected(models.Model):
+class RejectedBody(models.Model):
     """A body that is no callback."""
 
     channel = models.TextField()

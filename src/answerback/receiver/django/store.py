@@ -43,18 +43,18 @@ class DjangoStore(DatabaseStore):
         super().close()
         self._connections.close()
 
-    def _recording(self) -> "AbstractContextManager[_Connection]":
+    def _recording(self) -> "AbstractContextManager[_DjangoConnection]":
         return self._transaction("record")
 
-    def _delivering(self) -> "AbstractContextManager[_Connection]":
+    def _delivering(self) -> "AbstractContextManager[_DjangoConnection]":
         return self._transaction("deliver")
 
     @contextmanager
-    def _transaction(self, purpose: str) -> "Iterator[_Connection]":
+    def _transaction(self, purpose: str) -> "Iterator[_DjangoConnection]":
         try:
             with self._connections.use(purpose) as connection:
                 with connection.cursor() as cursor:
-                    yield _Connection(cursor)
+                    yield _DjangoConnection(cursor)
                 connection.commit()
         except Error as error:
             raise unavailable(error, error.__cause__) from error
@@ -66,7 +66,7 @@ class DjangoStore(DatabaseStore):
         return connection
 
 
-class _Connection:
+class _DjangoConnection:
     """A cursor of Django's that is given parameters as `:name`."""
 
     def __init__(self, cursor: Any) -> None:
