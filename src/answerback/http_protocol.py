@@ -83,9 +83,9 @@ class TimedHttpProtocol(HttpToolsProtocol):
     _is_shutting_down = False
     _unsent_bytes = 0
     _progress_at_s = 0.0
-    _head_bytes = 0  # of a head that is not whole, up to the current segment
+    _head_bytes = 0  # of a head that is not whole, or of a trailer, up to the current segment
     _is_head_whole = False
-    _segment_bytes = 0  # of the current segment, where no other request is in it
+    _segment_bytes = 0  # of the current segment, where neither another request nor a part of a body is in it
     _final_response: bytes | None = None
     _current_cycle: RequestResponseCycle | None = None  # of several requests the first; `cycle` is the newest
 
@@ -136,8 +136,11 @@ class TimedHttpProtocol(HttpToolsProtocol):
                 data = self._without_upgrade(data[offer.args[0] :])
             except httptools.HttpParserError:
                 self.finish_with(_NOT_HTTP)
-        if self.arriving_since_s is not None and not self._is_head_whole:
-            self._head_bytes += self._segment_bytes or self._measure_begun_head(data)
+        if self.arriving_since_s is not None:
+            if self._is_head_whole:
+                self._head_bytes = self._head_bytes + self._segment_bytes if self._segment_bytes else 0
+            else:
+                self._head_bytes += self._segment_bytes or self._measure_begun_head(data)
             if self._head_bytes > _MAX_HEAD_BYTES:
                 self.finish_with(_HEAD_TOO_LARGE)
 
@@ -177,18 +180,30 @@ class TimedHttpProtocol(HttpToolsProtocol):
         if self.arriving_since_s is None:
             self.arriving_since_s = self.loop.time()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Note a header; nobody asks for those behind a chunked body."""
+        if not self._is_head_whole:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         url, headers, expect_100_continue = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expect_100_continue
         self.headers += headers  # in place: it is the scope's
         self._is_head_whole = True
+        self._segment_bytes = 0
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._segment_bytes = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():
             self.arriving_since_s = None
             self._segment_bytes = 0
+            if not self.parser.should_keep_alive():  # its trailer may say so, and then nothing more is read
+                self.cycle.keep_alive = False
             super().on_message_complete()
 
     def on_response_complete(self) -> None:

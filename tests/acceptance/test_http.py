@@ -103,6 +103,32 @@ def test_one_byte_chunks_are_read(gateway: Gateway, callid: str) -> None:
         assert wire.read().body == OK
 
 
+@pytest.mark.parametrize("path", [CALLBACK, "/v1/callbacks"])
+def test_a_trailer_that_ends_the_connection_is_heeded(gateway: Gateway, callid: str, path: str) -> None:
+    """Whoever sends `Connection: close` behind a chunked body is answered and hung up on, and not left without a next answer."""
+    last = chunked(prompt(callid)).removesuffix(b"\r\n") + b"Connection: close\r\n\r\n"
+    with Wire(gateway) as wire:
+        wire.send(request(b"", b"Transfer-Encoding: chunked", _authorization(gateway), path=path) + last)
+        assert wire.read().body == OK
+        assert wire.is_closed()
+
+
+@pytest.mark.parametrize("path", [CALLBACK, "/v1/callbacks"])
+@pytest.mark.parametrize("field", [b"X-Trailer: %b\r\n" % (b"x" * 1000), b"x" * 1000], ids=["many", "one"])
+def test_a_trailer_that_never_ends_is_cut_off(gateway: Gateway, callid: str, path: str, field: bytes) -> None:
+    """It is as large as a head may be, and no larger: nothing of it is kept."""
+    body = chunked(prompt(callid)).removesuffix(b"\r\n")
+    with Wire(gateway) as wire:
+        wire.send(request(b"", b"Transfer-Encoding: chunked", _authorization(gateway), path=path) + body)
+        wire.send(b"X-First: ", *[field] * 5000)
+        assert wire.read().status == 431
+        assert wire.is_closed()
+
+
+def _authorization(gateway: Gateway) -> bytes:
+    return b"Authorization: Bearer " + gateway.key.encode()
+
+
 def test_a_sender_that_expects_100_is_answered_continue(gateway: Gateway, callid: str) -> None:
     """`Expect: 100-continue` is answered 100 before the body, then the callback is answered."""
     body = prompt(callid)

@@ -209,6 +209,25 @@ def test_a_file_that_was_moved(tmp_path: Path, suffix: str) -> None:
     asyncio.run(scenario())
 
 
+def test_a_directory_that_was_moved(tmp_path: Path) -> None:
+    """It is told as what it is; once the directory is back, all goes on."""
+    home, elsewhere = tmp_path / "inbox", tmp_path / "elsewhere"
+
+    async def scenario() -> None:
+        async with started(config(home)) as inbox:
+            await append(inbox, b"before")
+            home.rename(elsewhere)
+            for attempt in (inbox.append(items(b"while away")), inbox.probe()):
+                with pytest.raises(LedgerUnavailable) as raised:
+                    await attempt
+                assert raised.value.reason is UnavailableReason.MOVED
+            elsewhere.rename(home)
+            await append(inbox, b"after")
+            assert await read(inbox) == {1: [b"before"], 2: [b"after"]}
+
+    asyncio.run(scenario())
+
+
 def test_a_file_that_was_replaced(tmp_path: Path) -> None:
     """Another file in its place is not written to, nor read."""
 

@@ -202,8 +202,12 @@ class InboxFile:
             self.wal_bytes = Path(f"{self.path}-wal").stat().st_size
 
     def free_bytes(self) -> int:
-        """The space of the disk that is left to whoever is not root."""
-        disk = os.statvfs(self._directory)
+        """The space of the disk that is left to whoever is not root. Raises LedgerUnavailable."""
+        try:
+            disk = os.statvfs(self._directory)
+        except OSError as error:
+            self.files.check()  # they are gone where the directory is
+            raise LedgerUnavailable(UnavailableReason.DISK_FAILED, f"{self._directory}: {error.strerror}") from error
         return disk.f_bavail * disk.f_frsize
 
     def shrink(self, slack_bytes: int, pages: int) -> bool:

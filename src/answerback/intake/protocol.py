@@ -78,6 +78,8 @@ class CallbackProtocol(TimedHttpProtocol):
     # A request arrives.
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._is_head_whole:  # it is behind a chunked body
+            return
         name = name.lower()
         self.headers.append((name, value))
         if name == b"content-length":
@@ -96,6 +98,7 @@ class CallbackProtocol(TimedHttpProtocol):
             super().on_headers_complete()
             return
         self._is_head_whole = True
+        self._segment_bytes = 0
         method = parser.get_method()
         closes = not parser.should_keep_alive() or parser.get_http_version() == "1.0"
         self._exchange = _Exchange(self, closes=closes, is_head=method == b"HEAD")
@@ -125,7 +128,9 @@ class CallbackProtocol(TimedHttpProtocol):
     def on_body(self, body: bytes) -> None:
         if not self._is_callback:
             super().on_body(body)
-        elif self._exchange is not None:
+            return
+        self._segment_bytes = 0
+        if self._exchange is not None:
             if self._discarded_bytes:
                 self._discarded_bytes += len(body)
                 if self._discarded_bytes > _DISCARDABLE_BYTES:
@@ -152,6 +157,7 @@ class CallbackProtocol(TimedHttpProtocol):
             self._refuse(too_large(self._handler.max_body_bytes))
             return
         self._exchange = None
+        exchange.closes |= not self.parser.should_keep_alive()  # its trailer may say so, and then nothing more is read
         self._await_turn(exchange)
         self._handler.handle(
             self._channel, bytes(self._body), exchange.answer, self.headers if self._handler.is_tracing else ()
