@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from answerback.errors import LedgerUnavailable
 from answerback.ledger import Ledger, open_postgresql
-from answerback.ledger.write.partitions import create_partitions
+from answerback.ledger.backends.postgresql.partitions import create_partitions
 
 _KEPT = 20
 

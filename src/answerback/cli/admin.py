@@ -29,8 +29,8 @@ def migrate(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
+    from answerback.ledger.backends.postgresql.partitions import create_partitions
     from answerback.ledger.migrations import HEAD
-    from answerback.ledger.write.partitions import create_partitions
     from answerback.service.ledger_config import ledger_config
 
     settings = load_cli_settings(config, data_dir=data_dir, database_url=database_url)

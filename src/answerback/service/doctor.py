@@ -21,7 +21,7 @@ from answerback.config import DEFAULT_CHANNEL, Settings
 from answerback.disk import nearest_existing_parent, unsafe_filesystem_reason
 from answerback.errors import AnswerbackError, SchemaMismatch
 from answerback.ledger.admin.instances import find_instances
-from answerback.ledger.write.partitions import partitions_ahead
+from answerback.ledger.backends.postgresql.partitions import partitions_ahead
 from answerback.ledger.write.retention import estimate
 from answerback.service.check_result import CheckLevel, CheckResult, describe_error, format_bytes
 from answerback.service.factories import build_stream, inbox_config

@@ -18,6 +18,7 @@ from answerback.domain.retention import Cutoffs
 from answerback.ledger.backends import bulk_sql
 from answerback.ledger.backends.dialect import on_postgresql
 from answerback.ledger.backends.postgresql.partition_ids import IDS_PER_MONTH, month_of_id
+from answerback.ledger.backends.postgresql.partitions import drop_empty_partition
 from answerback.ledger.tables import (
     AWAITED_PREDICATE,
     attempts,
@@ -29,7 +30,6 @@ from answerback.ledger.tables import (
     quarantine,
 )
 from answerback.ledger.types import from_us, to_us
-from answerback.ledger.write.partitions import drop_empty_partition
 
 REMEMBERED_DAYS = 30
 """For how long a deleted call is remembered."""
