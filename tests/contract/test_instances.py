@@ -3,7 +3,7 @@ import time
 from answerback.ledger import Ledger
 from answerback.ledger.admin import instances
 from answerback.ledger.admin.instances import RETENTION_US, Instance, InstanceStatus
-from answerback.ledger.backends.dialect import db_now_us
+from answerback.ledger.backends.selection import dialect_of
 from answerback.ledger.tables import instances as table
 
 
@@ -25,7 +25,9 @@ def known(ledger: Ledger) -> list[InstanceStatus]:
 def silence(ledger: Ledger, id_: str, for_us: int) -> None:
     """It was heard of last so long ago."""
     ledger.write(
-        lambda c, _: c.execute(table.update().where(table.c.id == id_).values(heartbeat_us=db_now_us(c) - for_us))
+        lambda c, _: c.execute(
+            table.update().where(table.c.id == id_).values(heartbeat_us=dialect_of(c).now_us(c) - for_us)
+        )
     )
 
 
@@ -70,12 +72,12 @@ def test_only_who_relays_and_was_heard_of_has_a_share(ledger: Ledger) -> None:
     beat(ledger, member("api", roles=("api", "console")))
     beat(ledger, member("silent"))
     silence(ledger, "silent", 20_000_000)
-    found = ledger.read(lambda c: instances.active_relays(c, db_now_us(c) - 10_000_000))
+    found = ledger.read(lambda c: instances.active_relays(c, dialect_of(c).now_us(c) - 10_000_000))
     assert found == ["relay"]
 
 
 def test_the_clock_is_near_ours(ledger: Ledger) -> None:
     """Microseconds since 1970, and it goes on within a transaction."""
-    first, second = ledger.read(lambda c: (db_now_us(c), db_now_us(c)))
+    first, second = ledger.read(lambda c: (dialect_of(c).now_us(c), dialect_of(c).now_us(c)))
     assert abs(first - time.time_ns() // 1000) < 5_000_000
     assert second >= first

@@ -16,11 +16,10 @@ from answerback.disk import (
 )
 from answerback.errors import LedgerUnavailable, UnavailableReason, UnsafeStorage
 from answerback.ledger import migrations
-from answerback.ledger.backends.dialect import on_postgresql
 from answerback.ledger.backends.driver_errors import translate_driver_errors
-from answerback.ledger.backends.postgresql.schema import lock_schema
 from answerback.ledger.backends.postgresql.server import is_postgresql, postgresql_engine, redact_url
 from answerback.ledger.backends.postgresql.server import verify_durable as verify_database
+from answerback.ledger.backends.selection import dialect_of
 from answerback.ledger.backends.sqlite.engine import SQLiteTransactions, sqlite_engine, verify_durable
 from answerback.ledger.ledger import Ledger
 from answerback.ledger.write.quarantine import QuarantineWriter
@@ -190,8 +189,7 @@ def _ensure_schema(engine: Engine, location: Path | str, *, migrate: bool) -> No
     if version is not None and not (migrate and version in migrations.OLDER):
         migrations.refuse(version, location)
     with engine.execution_options(writes=True).begin() as connection:
-        if on_postgresql(connection):
-            lock_schema(connection)
+        dialect_of(connection).lock_schema(connection)
         if version is not None:
             migrations.upgrade(connection)
         elif migrations.version(connection) is None:  # another process may have been first

@@ -8,7 +8,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.engine import Connection
 
 from answerback.ledger.backends import bulk_sql
-from answerback.ledger.backends.dialect import db_now_us
+from answerback.ledger.backends.selection import dialect_of
 from answerback.ledger.rows import read_row
 from answerback.ledger.tables import instances
 from answerback.ledger.types import from_us, to_us
@@ -57,7 +57,7 @@ class InstanceStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 def heartbeat(connection: Connection, instance: Instance, status: dict[str, Any]) -> None:
     """Note that an instance lives, and what it says; forget who fell silent long ago."""
-    now_us = db_now_us(connection)
+    now_us = dialect_of(connection).now_us(connection)
     row = (
         instance.id,
         instance.host,
@@ -84,14 +84,14 @@ def active_relays(connection: Connection, since_us: int) -> list[str]:
 
 def recorded_as_of(connection: Connection, now: datetime, recorded_us: int | None = None) -> datetime:
     """Up to when, and no later than `now`, all callbacks are recorded: by the living instances, and (`recorded_us`) by who asks."""
-    living = select(_i.status).where(_i.heartbeat_us > db_now_us(connection) - SILENT_AFTER_US)
+    living = select(_i.status).where(_i.heartbeat_us > dialect_of(connection).now_us(connection) - SILENT_AFTER_US)
     said = [recorded_us, *(_status(text).get(RECORDED_US) for text in connection.execute(living).scalars())]
     return from_us(min([to_us(now), *(us for us in said if us is not None)]))
 
 
 def find_instances(connection: Connection) -> list[InstanceStatus]:
     """All of them, the longest there first."""
-    now_us = db_now_us(connection)
+    now_us = dialect_of(connection).now_us(connection)
     rows = connection.execute(select(*[_i[name] for name in _COLUMNS]).order_by(_i.started_us, _i.id))
     return [
         InstanceStatus(

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from answerback.domain.endpoints import Endpoint
 from answerback.ledger.admin.endpoints import find_endpoints_of
 from answerback.ledger.admin.instances import active_relays
-from answerback.ledger.backends.dialect import db_now_us
+from answerback.ledger.backends.selection import dialect_of
 from answerback.ledger.tables import endpoints, leases
 
 NO_HOLDER = ""
@@ -64,7 +64,7 @@ def claim(
     What it holds and is not `active_ids`, say because the answer to a former claim was lost, counts as acquired.
     """
     _sync_rows(connection, singletons)
-    now_us = db_now_us(connection)
+    now_us = dialect_of(connection).now_us(connection)
     renewed = set(_renew(connection, instance_id, now_us + ttl_us))
     held = sorted(id_ for name in renewed if (id_ := _endpoint_id(name)) is not None)
     # who is silent has no share by the time its leases are over, so that the others take them at once

@@ -18,7 +18,6 @@ from sqlalchemy import Table
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine.interfaces import DBAPICursor
 
-from answerback.ledger.backends.dialect import on_postgresql
 from answerback.ledger.backends.postgresql import bulk_sql
 
 MAX_CHUNK_ROWS = 128
@@ -27,6 +26,10 @@ _EXACT_CHUNK_ROWS = 32
 Row = tuple[object, ...]
 
 _LOCK_ROLLUPS = f"SELECT pg_advisory_xact_lock({0x616E73_02})"
+
+
+def on_postgresql(connection: Connection) -> bool:
+    return connection.dialect.name == "postgresql"
 
 
 def execute(connection: Connection, sql: str, parameters: Row = ()) -> DBAPICursor:

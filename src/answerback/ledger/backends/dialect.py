@@ -1,63 +1,59 @@
-"""What the two databases do differently, apart from statements over many rows, which are in `bulk_sql`."""
+"""What SQLite and PostgreSQL do differently, apart from statements over many rows, which are in `bulk_sql`."""
 
-import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
-from sqlalchemy import Table, func, select, text
+from sqlalchemy import Table
 from sqlalchemy.engine import Connection
 
-from answerback.domain.models import ParsedCallback, RejectedCallback
-from answerback.ledger.backends.postgresql.partition_ids import MAX_SEQUENCE, SEQUENCE_BITS, month_of_id
-from answerback.ledger.backends.postgresql.text import replace_nul, replace_nul_fields
-from answerback.ledger.backends.postgresql.transactions import WRITE_LOCK
-
-_clock = text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)")
-_writers = text(
-    "SELECT DISTINCT virtualtransaction FROM pg_locks WHERE locktype = 'advisory' AND classid = 0 AND objid = :lock AND objsubid = 1"
-    " AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-)
+from answerback.ledger.backends.postgresql.partition_ids import MAX_SEQUENCE
+from answerback.ledger.types import Item
 
 
-def on_postgresql(connection: Connection) -> bool:
-    """Whether the ledger is not a SQLite file."""
-    return connection.dialect.name == "postgresql"
+class Dialect(ABC):
+    """One of the two. It keeps nothing: `selection.dialect_of` gives the one of a connection."""
 
+    name: ClassVar[str]
 
-def db_now_us(connection: Connection) -> int:
-    """The time that all processes on the ledger share: the database's, where it has one of its own."""
-    if on_postgresql(connection):
-        database_us: int = connection.execute(_clock).scalar_one()
-        return database_us
-    return time.time_ns() // 1000
+    @abstractmethod
+    def create_tables(self, connection: Connection) -> None:
+        """Make everything that ledger/tables declares."""
 
+    @abstractmethod
+    def lock_schema(self, connection: Connection) -> None:
+        """Let nobody else change the schema before the transaction ends."""
 
-def storable_text(connection: Connection, value: str) -> str:
-    """`value` as the database can keep it."""
-    return str(replace_nul(value)) if on_postgresql(connection) else value
+    @abstractmethod
+    def now_us(self, connection: Connection) -> int:
+        """The time that all processes on the ledger share."""
 
+    @abstractmethod
+    def storable_text(self, value: str) -> str:
+        """`value` as the database can keep it."""
 
-def storable_batch(
-    connection: Connection, batch: Sequence[ParsedCallback | RejectedCallback]
-) -> Sequence[ParsedCallback | RejectedCallback]:
-    """`batch` with callbacks that the database can keep."""
-    return [replace_nul_fields(item) for item in batch] if on_postgresql(connection) else batch
+    @abstractmethod
+    def storable_batch(self, batch: Sequence[Item]) -> Sequence[Item]:
+        """`batch` with callbacks that the database can keep."""
 
+    @abstractmethod
+    def recent_ids(
+        self, connection: Connection, table: Table, after: int = 0, until: int = MAX_SEQUENCE
+    ) -> list[tuple[int, int]]:
+        """The ranges of ids, each without its first, in which the numbers are over `after` and up to `until`."""
 
-def recent_ids(
-    connection: Connection, table: Table, after: int = 0, until: int = MAX_SEQUENCE
-) -> list[tuple[int, int]]:
-    """The ranges of ids, each without its first, in which the numbers are over `after` and up to `until`.
+    @abstractmethod
+    def current_writers(self, connection: Connection) -> frozenset[str]:
+        """The transactions that write to the ledger now, and may have drawn numbers for rows; all end before they let go of the lock."""
 
-    On PostgreSQL an id has the month of its call in front: the ranges are those of the last two months.
-    """
-    if not on_postgresql(connection):
-        return [(after, until)]
-    this = month_of_id(connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one())
-    return [((month << SEQUENCE_BITS) + after, (month << SEQUENCE_BITS) + until) for month in {this, max(0, this - 1)}]
+    @abstractmethod
+    def calls_with_last_ids(self, connection: Connection) -> set[int]:
+        """The calls that must stay, with what belongs to them, as the ids of new rows are counted from theirs."""
 
+    @abstractmethod
+    def drop_empty_month(self, connection: Connection, before_us: int) -> bool:
+        """Drop the tables of one month before that of `before_us` of which no call is left; False where there is none."""
 
-def current_writers(connection: Connection) -> frozenset[str]:
-    """The transactions that write to the ledger now, and may have drawn numbers for rows; all end before they let go of the lock."""
-    if not on_postgresql(connection):
-        return frozenset()  # a reader sees whole transactions, one after the other
-    return frozenset(connection.execute(_writers, {"lock": WRITE_LOCK}).scalars())
+    @abstractmethod
+    def release_free_pages(self, connection: Connection) -> bool:
+        """Give some of the free pages of a file back to the disk; False where there are no more than the next callbacks will need."""

@@ -14,8 +14,7 @@ from sqlalchemy import Column, MetaData, PrimaryKeyConstraint, String, Table, in
 from sqlalchemy.engine import Connection
 
 from answerback.errors import SchemaMismatch
-from answerback.ledger.backends.postgresql import schema
-from answerback.ledger.tables import metadata
+from answerback.ledger.backends.selection import dialect_of
 
 HEAD = "1_ca54466f"
 """The schema of this program. Until the first release there is one revision, whose name follows from what it makes."""
@@ -91,16 +90,8 @@ def end_copy(connection: Connection) -> None:
 
 def create(connection: Connection) -> None:
     """Give a new ledger its schema at once, as if every revision had been run; a test holds the two equal."""
-    create_tables(connection)
+    dialect_of(connection).create_tables(connection)
     end_copy(connection)
-
-
-def create_tables(connection: Connection) -> None:
-    """Make everything that ledger/tables declares."""
-    if connection.dialect.name == "postgresql":
-        schema.create(connection)
-    else:
-        metadata.create_all(connection, checkfirst=False)
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:

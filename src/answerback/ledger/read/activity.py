@@ -13,8 +13,8 @@ from sqlalchemy.engine import Connection
 from answerback.domain.endpoints import EventType
 from answerback.domain.masking import mask_fields
 from answerback.domain.models import CallbackKind, Outcome
-from answerback.ledger.backends import dialect
 from answerback.ledger.backends.postgresql.partition_ids import sequence_of
+from answerback.ledger.backends.selection import dialect_of
 from answerback.ledger.rows import read_row
 from answerback.ledger.tables import attempts, callbacks, calls, deliveries, endpoints
 from answerback.ledger.types import from_us
@@ -116,11 +116,11 @@ class CommitHorizon:
 
     def advance(self, connection: Connection) -> ActivityCursor | None:
         """The position by now."""
-        if not (self._writers and self._writers & dialect.current_writers(connection)):
+        if not (self._writers and self._writers & dialect_of(connection).current_writers(connection)):
             if self._writers is not None:
                 self.position = self._next
             self._next = activity_position(connection)
-            self._writers = dialect.current_writers(connection)
+            self._writers = dialect_of(connection).current_writers(connection)
             if not self._writers:
                 self.position = self._next
         return self.position
@@ -136,7 +136,7 @@ def activity_position(connection: Connection) -> ActivityCursor:
                 ).scalar()
                 or 0
             )
-            for lowest, highest in dialect.recent_ids(connection, callbacks)
+            for lowest, highest in dialect_of(connection).recent_ids(connection, callbacks)
         ),
         connection.execute(select(func.coalesce(func.max(attempts.c.id), 0))).scalar_one(),
     )
@@ -183,7 +183,7 @@ def _next_callbacks(connection: Connection, after: int, until: int, limit: int) 
     """The ids of the first callbacks behind `after`, as many as may be read at a time, and the number up to which these are all."""
     sizes = [
         row
-        for lowest, highest in dialect.recent_ids(connection, callbacks, after, until)
+        for lowest, highest in dialect_of(connection).recent_ids(connection, callbacks, after, until)
         for row in connection.execute(
             select(callbacks.c.id, func.length(callbacks.c.raw))
             .where(callbacks.c.id > lowest, callbacks.c.id <= highest)

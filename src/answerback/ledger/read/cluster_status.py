@@ -8,7 +8,7 @@ from answerback.ledger import migrations
 from answerback.ledger.admin.endpoints import find_endpoints
 from answerback.ledger.admin.instances import InstanceStatus, find_instances
 from answerback.ledger.admin.leases import Lease, find_leases
-from answerback.ledger.backends.dialect import db_now_us
+from answerback.ledger.backends.selection import dialect_of
 from answerback.ledger.read.deliveries import DeliveryBacklogs, backlog_by_endpoint
 from answerback.ledger.write.erasures import Erasure, find_unfinished
 
@@ -28,9 +28,9 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_cluster_status(connection: Connection) -> ClusterStatus:
     return ClusterStatus(
-        backend=connection.dialect.name,
+        backend=dialect_of(connection).name,
         schema=migrations.version(connection),
-        now_us=db_now_us(connection),
+        now_us=dialect_of(connection).now_us(connection),
         instances=find_instances(connection),
         leases=find_leases(connection),
         endpoints=find_endpoints(connection),

@@ -10,7 +10,7 @@ from answerback.domain.endpoints import DeliveryState, EventType, PayloadFormat
 from answerback.domain.models import Call
 from answerback.errors import AmbiguousCall, ResourceNotFound, StateConflict
 from answerback.ledger.backends import bulk_sql
-from answerback.ledger.backends.dialect import storable_text
+from answerback.ledger.backends.selection import dialect_of
 from answerback.ledger.read.calls import channels_holding
 from answerback.ledger.rows import CALL_COLUMNS, READ_COLUMNS, call_of, call_row
 from answerback.ledger.tables import AWAITED_PREDICATE, call_key, calls, deliveries, endpoints
@@ -55,7 +55,7 @@ def annotate_call(
     Without `channel` it is the one that holds the callid, or else `default_channel`. Raises AmbiguousCall, ResourceNotFound
     where there is neither, and StateConflict where the call was deleted for its age.
     """
-    callid = storable_text(connection, callid)
+    callid = dialect_of(connection).storable_text(callid)
     if channel is None:
         holders = channels_holding(connection, callid)
         if len(holders) > 1:

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from answerback.domain.calls import fold
 from answerback.domain.models import Call, CallbackKind, ParsedCallback, RejectedCallback
 from answerback.ledger.backends import bulk_sql
-from answerback.ledger.backends.dialect import storable_batch
+from answerback.ledger.backends.selection import dialect_of
 from answerback.ledger.rows import CALL_COLUMNS, READ_COLUMNS, call_of, call_row
 from answerback.ledger.tables import call_key, callbacks, calls, saturating_add
 from answerback.ledger.types import Disposition, Item, Receipt, RecordResult, to_us
@@ -65,7 +65,7 @@ def record(
 
     It stops after the first slice at whose end another write is waiting.
     """
-    slices = [storable_batch(connection, items) for items in slices]
+    slices = [dialect_of(connection).storable_batch(items) for items in slices]
     received = [item for items in slices for item in items if isinstance(item, ParsedCallback)]
     writer = BatchWriter(connection, received, subscriptions, saturated)
     recorded: list[Item] = []

@@ -4,8 +4,6 @@ Of a stream the ids of its batches are kept as well: one that comes once more ch
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from importlib import import_module
-from typing import Any
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.engine import Connection
@@ -49,9 +47,12 @@ def claim_new_batches(connection: Connection, published_us: Mapping[bytes, int])
     """
     if not published_us:
         return set()
-    rows = [{"batch_id": id_, "published_us": published_us[id_]} for id_ in sorted(published_us)]
-    insert = _dialect(connection).insert(consumed_batches).values(rows).on_conflict_do_nothing()
-    return {bytes(id_) for id_ in connection.execute(insert.returning(consumed_batches.c.batch_id)).scalars()}
+    values = [value for id_ in sorted(published_us) for value in (id_, published_us[id_])]
+    rows = ", ".join(["(?, ?)"] * len(published_us))
+    sql = (
+        f"INSERT INTO consumed_batches (batch_id, published_us) VALUES {rows} ON CONFLICT DO NOTHING RETURNING batch_id"  # noqa: S608  # marks for values
+    )
+    return {bytes(id_) for (id_,) in bulk_sql.execute(connection, sql, tuple(values)).fetchall()}
 
 
 def forget_batches(connection: Connection, ids: Collection[bytes]) -> None:
@@ -70,8 +71,3 @@ def prune_batches(connection: Connection, before_us: int, limit: int) -> int:
     ids = connection.execute(old.limit(limit)).scalars().all()
     forget_batches(connection, ids)
     return len(ids)
-
-
-def _dialect(connection: Connection) -> Any:
-    """SQLAlchemy's module for what is the store's: the others need not be imported."""
-    return import_module(f"sqlalchemy.dialects.{connection.dialect.name}")

@@ -16,9 +16,8 @@ from sqlalchemy.engine import Connection
 from answerback.domain.delivery_states import ACTIVE_STATES
 from answerback.domain.retention import Cutoffs
 from answerback.ledger.backends import bulk_sql
-from answerback.ledger.backends.dialect import on_postgresql
 from answerback.ledger.backends.postgresql.partition_ids import IDS_PER_MONTH, month_of_id
-from answerback.ledger.backends.postgresql.partitions import drop_empty_partition
+from answerback.ledger.backends.selection import dialect_of
 from answerback.ledger.tables import (
     AWAITED_PREDICATE,
     attempts,
@@ -44,12 +43,6 @@ STAGES = (*CALL_TABLES, "quarantine", "audit_events", "pruned_calls", MONTHS, _F
 
 _CALLS_PER_STEP = 64
 _ROWS_PER_STEP = 512
-_PAGES_PER_STEP = 64
-_FREE_FRACTION = 8
-"""Free pages above this part of the file are given back; those below it are what the next callbacks are written to."""
-_PAGE_COUNTS = ("freelist_count", "page_count")
-_INCREMENTAL = 2
-"""What SQLite calls that; each ledger was made so, unless somebody has put its rows into another file."""
 _IN_FLIGHT = timedelta(days=1)
 """How long ago a delivery must have come to its end: an attempt that began before may still be reported."""
 
@@ -82,14 +75,12 @@ class PruneEstimate(msgspec.Struct, frozen=True, kw_only=True):
 
 def prune_step(connection: Connection, cutoffs: Cutoffs, position: PrunePosition, now: datetime) -> PruneResult:
     """Delete the next few rows that are too old."""
-    stage = position.stage
+    stage, dialect = position.stage, dialect_of(connection)
     if stage == MONTHS:
-        is_done = not (
-            on_postgresql(connection) and cutoffs.calls and drop_empty_partition(connection, to_us(cutoffs.calls))
-        )
-        return PruneResult({}, _next_stage(stage) if is_done else position)
+        is_more = cutoffs.calls and dialect.drop_empty_month(connection, to_us(cutoffs.calls))
+        return PruneResult({}, position if is_more else _next_stage(stage))
     if stage == _FREE_PAGES:
-        return PruneResult({}, None if on_postgresql(connection) or not _shrink(connection) else position)
+        return PruneResult({}, position if dialect.release_free_pages(connection) else None)
     if stage == "pruned_calls":
         forgotten = _forget_pruned(connection, to_us(now - timedelta(days=REMEMBERED_DAYS)))
         return PruneResult({}, position if forgotten == _ROWS_PER_STEP else _next_stage(stage))
@@ -160,22 +151,9 @@ def _is_settled(connection: Connection, now: datetime) -> ColumnElement[bool]:
     """Whether no outcome of the call is awaited, no delivery of it is at work or was a moment ago, and no id is counted from it."""
     at_work = or_(_d.state.in_([state.value for state in ACTIVE_STATES]), _d.finished_us > to_us(now - _IN_FLIGHT))
     is_at_work = exists().where(_d.call_id == calls.c.id, at_work)
-    return and_(not_(_awaited), not_(is_at_work), calls.c.id.not_in(_newest(connection)))
-
-
-def _newest(connection: Connection) -> set[int]:
-    """On SQLite, the calls that have the highest ids: new ones are counted from them, and must not be given twice."""
-    if on_postgresql(connection):
-        return set()
-    of_attempt = select(_d.call_id).join(attempts, attempts.c.delivery_id == _d.id)
-    lasts = (
-        (select(calls.c.id), calls),
-        (select(callbacks.c.call_id), callbacks),
-        (select(_d.call_id), deliveries),
-        (of_attempt, attempts),
+    return and_(
+        not_(_awaited), not_(is_at_work), calls.c.id.not_in(dialect_of(connection).calls_with_last_ids(connection))
     )
-    found = (query.where(table.c.id == select(func.max(table.c.id)).scalar_subquery()) for query, table in lasts)
-    return {id_ for query in found for id_ in connection.execute(query).scalars()}
 
 
 def _delete_some(connection: Connection, name: str, call_ids: Sequence[int]) -> int:
@@ -230,17 +208,6 @@ def _forget_pruned(connection: Connection, before_us: int) -> int:
     if keys:
         connection.execute(delete(pruned_calls).where(tuple_(*key).in_(keys)))
     return len(keys)
-
-
-def _shrink(connection: Connection) -> bool:
-    """Give some free pages of the file back to the disk; False where there are no more than the next callbacks will need."""
-    if connection.exec_driver_sql("PRAGMA auto_vacuum").scalar_one() != _INCREMENTAL:
-        return False
-    free, total = (int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()) for name in _PAGE_COUNTS)
-    surplus = free - total // _FREE_FRACTION
-    for _ in range(min(_PAGES_PER_STEP, surplus)):
-        bulk_sql.execute(connection, "PRAGMA incremental_vacuum(1)")  # the driver would stop after the first of several
-    return surplus > _PAGES_PER_STEP
 
 
 def _estimate_calls(connection: Connection, table: Table, cutoff: datetime | None, now: datetime) -> PruneEstimate:

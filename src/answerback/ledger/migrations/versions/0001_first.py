@@ -6,6 +6,7 @@ With the release it is written out here, and each later change is a revision of 
 from alembic import op
 
 from answerback.ledger import migrations
+from answerback.ledger.backends.selection import dialect_of
 
 revision = migrations.HEAD
 down_revision = None
@@ -14,4 +15,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    migrations.create_tables(op.get_bind())
+    connection = op.get_bind()
+    dialect_of(connection).create_tables(connection)
