@@ -63,7 +63,7 @@ class CopyJob(msgspec.Struct, frozen=True, kw_only=True):
             watch = WriteWatch(source)
             synced = _each_table(source, target, progress, "copying", sync_table)
             verified = _each_table(source, target, progress, "comparing", verify) if self.verifies else {}
-            preflight.reset_sequences(target)
+            target.reset_sequences()
             result = _result(source, watch, synced, verified)
             if result.ready:
                 preflight.unlock_target(target)

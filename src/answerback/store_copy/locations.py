@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from answerback.errors import ConfigError
+from answerback.errors import ConfigError, StateConflict
 from answerback.ledger import FILE_NAME
 from answerback.ledger.backends.postgresql.server import is_postgresql, redact_url
 
@@ -12,15 +12,15 @@ _SQLITE = "sqlite:"
 
 
 class StoreLocation(msgspec.Struct, frozen=True):
-    """A SQLite file, or the URL of a PostgreSQL database; `option` named it."""
+    """The SQLite file at `path`, or the PostgreSQL database at `url`; `option` named it."""
 
     option: str
-    path: Path | None = None
-    url: str | None = None
+    path: Path = Path()
+    url: str = ""
 
     def __str__(self) -> str:
         """In words that hold no secret."""
-        return f"{_SQLITE}{self.path}" if self.url is None else redact_url(self.url)
+        return f"{_SQLITE}{self.path}" if not self.url else redact_url(self.url)
 
     def __repr__(self) -> str:
         return f"Place({self})"
@@ -28,7 +28,10 @@ class StoreLocation(msgspec.Struct, frozen=True):
     @property
     def serve_option(self) -> str:
         """The option of `answerback serve` for it."""
-        return f"--data-dir {self.path.parent}" if self.path is not None else f"--database-url {self}"
+        return f"--data-dir {self.path.parent}" if not self.url else f"--database-url {self}"
+
+    def copy_in_progress(self) -> StateConflict:
+        return StateConflict(f"{self.option}, {self}: another copy into it is under way")
 
 
 def parse_location(option: str, text: str) -> StoreLocation:

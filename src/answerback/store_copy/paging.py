@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
-from answerback.store_copy.bulk_insert import normalize_row
 from answerback.store_copy.connection import PAGE, StoreConnection
+from answerback.store_copy.postgresql import normalize_row
 from answerback.store_copy.tables import Key, Row, TableSpec
 
 _reading = ThreadPoolExecutor(1, "target")

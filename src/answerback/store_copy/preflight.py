@@ -6,26 +6,19 @@ written by copies only, and nobody serves half a ledger.
 
 from answerback.errors import StateConflict
 from answerback.ledger import migrations
-from answerback.ledger.backends.postgresql.partition_ids import IDS_PER_MONTH, month_of_id
 from answerback.store_copy.activity import live_instances
-from answerback.store_copy.bulk_insert import normalize_row
 from answerback.store_copy.connection import StoreConnection
 from answerback.store_copy.locations import StoreLocation
+from answerback.store_copy.postgresql import normalize_row
 from answerback.store_copy.tables import IDENTITY_COLUMNS, TABLE_SPECS, Key, Row, TableSpec
 
 _AT_ENDS = 50
 _BETWEEN = 50
 
 
-def read_schema_version(side: StoreConnection) -> str | None:
-    """The revision of its schema; None where there is none yet."""
-    with side.transaction() as connection:
-        return migrations.version(connection)
-
-
 def require_schema(side: StoreConnection) -> None:
     """Refuse a source that is not of this program's schema. Raises SchemaMismatch, StateConflict."""
-    version, place = read_schema_version(side), f"{side.location.option}, {side.location}"
+    version, place = side.schema_version(), f"{side.location.option}, {side.location}"
     if version is None:
         raise StateConflict(f"{place}: there is no ledger")
     if version == migrations.COPY_IN_PROGRESS:
@@ -36,14 +29,12 @@ def require_schema(side: StoreConnection) -> None:
 
 def lock_target(source: StoreConnection, target: StoreConnection) -> None:
     """Take the target for copying, if it is empty or a former copy of the source. Raises StateConflict, SchemaMismatch."""
-    is_shut = read_schema_version(target) == migrations.COPY_IN_PROGRESS
+    is_shut = target.schema_version() == migrations.COPY_IN_PROGRESS
     if not is_shut:
         require_schema(target)
         if served := live_instances(target):
             who = f"{served[0].instance.host}, process {served[0].instance.pid}"
-            raise StateConflict(
-                f"{target.location.option}, {target.location}: a gateway serves it ({who}): stop it first"
-            )
+            raise StateConflict(f"{target.location.option}, {target.location}: a gateway serves it ({who}): stop it first")
     for spec in TABLE_SPECS:
         if spec.name in IDENTITY_COLUMNS and not (is_shut and spec.name == "quarantine"):  # its ids are used again
             _require_same_origin(source, target, spec, prunable=is_shut)
@@ -89,32 +80,3 @@ def _mismatch_message(source: StoreLocation, target: StoreLocation, spec: TableS
         f"{target.option}, {target}: row {key[0]} of {spec.name} is not in {source}: this is no copy of it, or a gateway has "
         f"served it since it was copied. Name an empty database or directory, or empty this one"
     )
-
-
-def reset_sequences(target: StoreConnection) -> None:
-    """See that new rows get numbers above all that were copied, and that the tables are known to be large.
-
-    SQLite looks at the rows themselves for both.
-    """
-    if target.on_postgresql:
-        _raise_sequences(target)
-        with target.transaction() as connection:
-            connection.exec_driver_sql(f"ANALYZE {', '.join(spec.name for spec in TABLE_SPECS)}")
-
-
-def _raise_sequences(target: StoreConnection) -> None:
-    for spec in TABLE_SPECS:
-        last = target.last_key(spec) if spec.key == ("id",) else None
-        sequence = target.scalar(f"SELECT pg_get_serial_sequence('{spec.name}', 'id')") if last is not None else None
-        if last is not None and sequence is not None:
-            highest = _highest_number(target, spec, month_of_id(int(str(last[0]))))
-            target.scalar(f"SELECT setval('{sequence}', greatest({highest}, last_value)) FROM {sequence}")  # noqa: S608  # our own names
-
-
-def _highest_number(target: StoreConnection, spec: TableSpec, last_month: int) -> int:
-    """The highest number of all months: one look into the index for each."""
-    of_month = f"id >= month * {IDS_PER_MONTH} AND id < (month + 1) * {IDS_PER_MONTH}"
-    each = f"SELECT (SELECT max(id) FROM {spec.name} WHERE {of_month}) % {IDS_PER_MONTH} AS number"  # noqa: S608  # as above
-    months = f"generate_series(0::bigint, {last_month}) AS months (month)"
-    highest: int = target.scalar(f"SELECT max(number) FROM ({each} FROM {months}) AS numbers")  # noqa: S608  # as above
-    return highest
