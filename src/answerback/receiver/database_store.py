@@ -5,7 +5,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from answerback.domain.models import ParsedCallback, RejectedCallback
 from answerback.errors import ConfigError, LedgerUnavailable, UnavailableReason
@@ -34,9 +34,6 @@ _RELEASE = f"""
     )
 """  # noqa: S608  # a number
 _OF_CALLS = "AND (channel, callid) IN (SELECT channel, callid FROM answerback_callbacks WHERE {these})"
-_LOCK = "SELECT pg_advisory_xact_lock(4702111234474983745)"  # "ABrcALLA", a number of ours alone
-_SYNCHRONOUS = {"sqlite": "PRAGMA synchronous", "postgresql": "SHOW synchronous_commit"}
-_UNSAFE = {0: "OFF", 1: "NORMAL", "off": "off"}
 _REASONS = {
     "DataError": UnavailableReason.VALUE,
     "IntegrityError": UnavailableReason.VALUE,
@@ -45,6 +42,34 @@ _REASONS = {
     "ProgrammingError": UnavailableReason.SCHEMA,
 }
 """By the classes that all drivers have. Source: PEP 249."""
+
+
+class DatabaseKind(NamedTuple):
+    """What a sort of database does in its own way."""
+
+    isolation: str
+    read_synchronous: str
+    """Reads the setting by which a commit is on the disk, or not."""
+    unsafe: Mapping[object, str]
+    """The values of it with which it may not be, and their names."""
+    safe: str
+    lock: str | None = None
+    """Lets one write at a time."""
+    locking: str = ""
+    """Ends a query for rows that nobody else is to take."""
+
+
+_DATABASES = {
+    "sqlite": DatabaseKind("SERIALIZABLE", "PRAGMA synchronous", {0: "OFF", 1: "NORMAL"}, "FULL"),
+    "postgresql": DatabaseKind(
+        "READ COMMITTED",
+        "SHOW synchronous_commit",
+        {"off": "off"},
+        "on",
+        lock="SELECT pg_advisory_xact_lock(4702111234474983745)",  # "ABrcALLA", a number of ours alone
+        locking="FOR UPDATE SKIP LOCKED",
+    ),
+}
 
 
 class BatchConnection(SQLConnection, Protocol):
@@ -59,11 +84,10 @@ class DatabaseStore(SQLStore):
 
     def __init__(self, vendor: str, *, keep_days: float | None, max_rejected: int, lease_s: float) -> None:
         super().__init__(keep_days=keep_days, max_rejected=max_rejected, lease_s=lease_s)
-        if vendor not in _SYNCHRONOUS:
+        if vendor not in _DATABASES:
             raise ConfigError(f"store: expected a database of SQLite or PostgreSQL, got {vendor}")
-        self._is_postgresql = vendor == "postgresql"
-        self._synchronous = _SYNCHRONOUS[vendor]
-        self._locking = "FOR UPDATE SKIP LOCKED" if self._is_postgresql else ""
+        self._database = _DATABASES[vendor]
+        self._locking = self._database.locking
         self._checked_pid: int | None = None
 
     @abstractmethod
@@ -91,8 +115,8 @@ class DatabaseStore(SQLStore):
                 connection.executemany(REJECT, rejected)
 
     def _lock(self, connection: SQLConnection) -> None:
-        if self._is_postgresql:  # SQLite has one that writes at a time
-            connection.execute(_LOCK, {})
+        if self._database.lock is not None:
+            connection.execute(self._database.lock, {})
 
     def _release(self, connection: SQLConnection, now_us: int, ended: Sequence[int] = ()) -> None:
         where = _OF_CALLS.format(these=f"id IN ({comma_separated(ended)})") if ended else ""
@@ -101,10 +125,10 @@ class DatabaseStore(SQLStore):
     def _check(self) -> None:
         """Raises LedgerUnavailable where a commit may be lost: what is answered has to be safe."""
         with self._recording() as connection:
-            ((synchronous,),) = connection.execute(self._synchronous, {}).fetchall()
-        if synchronous in _UNSAFE:
-            detail = f"{self._synchronous.split()[-1]} is {_UNSAFE[synchronous]}, expected {'on' if self._is_postgresql else 'FULL'}"
-            raise LedgerUnavailable(UnavailableReason.UNSAFE, detail)
+            ((synchronous,),) = connection.execute(self._database.read_synchronous, {}).fetchall()
+        if found := self._database.unsafe.get(synchronous):
+            name = self._database.read_synchronous.split()[-1]
+            raise LedgerUnavailable(UnavailableReason.UNSAFE, f"{name} is {found}, expected {self._database.safe}")
         self._checked_pid = os.getpid()
 
 

@@ -14,7 +14,6 @@ from answerback.receiver.database_store import DatabaseStore, unavailable
 
 metadata = sa.MetaData()
 _ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # INTEGER PRIMARY KEY counts by itself there
-_ISOLATION = {"sqlite": "SERIALIZABLE", "postgresql": "READ COMMITTED"}
 
 callbacks = sa.Table(
     "answerback_callbacks",
@@ -66,7 +65,7 @@ class SQLAlchemyStore(DatabaseStore):
         if not isinstance(engine, sa.Engine):
             raise ConfigError(f"engine: expected an Engine of create_engine, got {type(engine).__name__}")
         super().__init__(engine.dialect.name, keep_days=keep_days, max_rejected=max_rejected, lease_s=lease_s)
-        self._engine = engine.execution_options(isolation_level=_ISOLATION[engine.dialect.name])
+        self._engine = engine.execution_options(isolation_level=self._database.isolation)
         self._pid = os.getpid()
 
     @contextmanager

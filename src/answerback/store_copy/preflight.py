@@ -34,7 +34,9 @@ def lock_target(source: StoreConnection, target: StoreConnection) -> None:
         require_schema(target)
         if served := live_instances(target):
             who = f"{served[0].instance.host}, process {served[0].instance.pid}"
-            raise StateConflict(f"{target.location.option}, {target.location}: a gateway serves it ({who}): stop it first")
+            raise StateConflict(
+                f"{target.location.option}, {target.location}: a gateway serves it ({who}): stop it first"
+            )
     for spec in TABLE_SPECS:
         if spec.name in IDENTITY_COLUMNS and not (is_shut and spec.name == "quarantine"):  # its ids are used again
             _require_same_origin(source, target, spec, prunable=is_shut)
