@@ -1,4 +1,4 @@
-"""Write docs/configuration.md, docs/cli.md, both in Chinese, too, and docs/emulator-numbers.md from the program itself.
+"""Write docs/configuration.md, docs/cli.md and docs/emulator-numbers.md, each also in Chinese, from the program itself.
 
 `--check` only says whether they are stale.
 
@@ -411,21 +411,33 @@ def _table(columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> str:
     return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines)
 
 
-NUMBERS_HEAD = """\
-# The numbers of the emulator
+NUMBERS_HEAD = Text(
+    """\
+# Emulator numbers
+
+English | [中文](emulator-numbers.zh-CN.md)
 
 <!-- Made by `make docs` from src/answerback/emulator/outcomes.py. -->
 
-The last three digits of the number decide what a call does. `answerback emulate --numbers` shows the same. [The emulator](emulator.md)
+The last three digits of the number decide how a call proceeds. `answerback emulate --numbers` shows the same table. [The emulator](emulator.md)
+""",
+    """\
+# 模拟器的号码
+
+[English](emulator-numbers.md) | 中文
+
+<!-- 由 `make docs` 根据 src/answerback/emulator/outcomes.py 生成。 -->
 
 号码的最后三位决定通话如何进行。`answerback emulate --numbers` 显示同一张表。[模拟器](emulator.zh-CN.md)
-"""
+""",
+)
+NUMBER_COLUMNS = Text("number|what happens", "号码|会发生什么")
 
 
-def numbers() -> str:
-    """The whole of docs/emulator-numbers.md."""
-    rows = [(f"…{row.ending}", row.en, row.zh) for row in SCRIPT_ROWS]
-    return f"{NUMBERS_HEAD}\n{_table(('number', 'what happens', '会发生什么'), rows)}"
+def numbers(language: Language) -> str:
+    """The whole of docs/emulator-numbers.md, or of docs/emulator-numbers.zh-CN.md."""
+    rows = [(f"…{row.ending}", Text(row.en, row.zh).translate(language)) for row in SCRIPT_ROWS]
+    return f"{NUMBERS_HEAD.translate(language)}\n{_table(NUMBER_COLUMNS.translate(language).split('|'), rows)}"
 
 
 def main() -> int:
@@ -439,7 +451,8 @@ def main() -> int:
         ("configuration.zh-CN.md", configuration(Language.ZH)),
         ("cli.md", command_line(Language.EN)),
         ("cli.zh-CN.md", command_line(Language.ZH)),
-        ("emulator-numbers.md", numbers()),
+        ("emulator-numbers.md", numbers(Language.EN)),
+        ("emulator-numbers.zh-CN.md", numbers(Language.ZH)),
     ):
         path = HERE / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:

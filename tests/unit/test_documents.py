@@ -8,8 +8,8 @@ import pytest
 TOP = Path(__file__).parents[2]
 DOCS = TOP / "docs"
 CHINESE = sorted(DOCS.glob("*.zh-CN.md"))
-ENGLISH_ALONE = {"architecture", "development", "emulator-numbers", "performance"}
-"""For those who work on the program itself, or in both languages at once."""
+ENGLISH_ALONE = {"architecture", "development", "performance"}
+"""For those who work on the program itself."""
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"\s+# .*|\s+// .*|^# .*|\s+-- .*", re.MULTILINE)
@@ -52,6 +52,16 @@ def test_every_page_is_there_in_chinese() -> None:
     """But for those of contributors."""
     pages = {page.stem for page in DOCS.glob("*.md")} - {page.stem for page in CHINESE}
     assert pages - {english(page).stem for page in CHINESE} == ENGLISH_ALONE
+
+
+def test_every_decision_is_in_the_list() -> None:
+    """By its number and its title, in order."""
+    records = sorted((DOCS / "decisions").glob("0*.md"))
+    titles = [record.read_text(encoding="utf-8").partition("\n")[0] for record in records]
+    listed = re.findall(r"^- \[(\d+)\]\((.+)\) (.+)$", (DOCS / "decisions/README.md").read_text(), re.MULTILINE)
+    assert [(f"# {number} {title}", name) for number, name, title in listed] == [
+        (title, record.name) for title, record in zip(titles, records, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("page", CHINESE, ids=lambda page: english(page).stem)
