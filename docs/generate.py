@@ -32,8 +32,38 @@ from answerback.i18n import Language, Text
 HERE = Path(__file__).parent
 _EXAMPLE = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 
+# What is the same in both languages.
+TOML_EXAMPLE = """\
+```toml
+# answerback.toml
+[server]
+host = "127.0.0.1"
+public_url = "https://voice.example.com"
+data_dir = "/var/lib/answerback"
+
+[channels.default]
+token = "K3v9sYpW2mQx7LdR5tZa"
+sdkappid = "1400000001"
+
+[channels.alerts]
+token = "9fHc4BnUe6TyXo1WqJ8k"
+sdkappid = "1400000002"
+```"""
+
+ENVIRONMENT_EXAMPLE = """\
+```sh
+export ANSWERBACK_SERVER__PUBLIC_URL=https://voice.example.com
+export ANSWERBACK_CHANNELS__DEFAULT__TOKEN=K3v9sYpW2mQx7LdR5tZa
+export ANSWERBACK_CHANNELS__ALERTS__TOKEN=9fHc4BnUe6TyXo1WqJ8k
+```"""
+
+CREDENTIAL_EXAMPLE = """\
+```ini
+LoadCredential=ANSWERBACK_CHANNELS__DEFAULT__TOKEN:/etc/answerback/secrets/token
+```"""
+
 CONFIGURATION_HEAD = Text(
-    """\
+    f"""\
 # Configuration
 
 English | [中文](configuration.zh-CN.md)
@@ -52,37 +82,17 @@ An unknown setting or an invalid value stops the start with one line that names 
 Names that end in `_s` are seconds. `answerback config show` shows every setting with its current value; secrets are
 hidden.
 
-```toml
-# answerback.toml
-[server]
-host = "127.0.0.1"
-public_url = "https://voice.example.com"
-data_dir = "/var/lib/answerback"
-
-[channels.default]
-token = "K3v9sYpW2mQx7LdR5tZa"
-sdkappid = "1400000001"
-
-[channels.alerts]
-token = "9fHc4BnUe6TyXo1WqJ8k"
-sdkappid = "1400000002"
-```
+{TOML_EXAMPLE}
 
 The same without a file:
 
-```sh
-export ANSWERBACK_SERVER__PUBLIC_URL=https://voice.example.com
-export ANSWERBACK_CHANNELS__DEFAULT__TOKEN=K3v9sYpW2mQx7LdR5tZa
-export ANSWERBACK_CHANNELS__ALERTS__TOKEN=9fHc4BnUe6TyXo1WqJ8k
-```
+{ENVIRONMENT_EXAMPLE}
 
 **Secrets from files.** Every secret (tokens, `server.secret`, `server.admin_key`, the URLs of ledger and stream, endpoints' secrets, `alerts.notify`) can be in
 a file of its own: `ANSWERBACK_<SECTION>__<NAME>_FILE` names it. White space around the secret is removed; in the file of `alerts.notify` each line is
 a URL. A systemd credential with the name of the variable does the same without a variable:
 
-```ini
-LoadCredential=ANSWERBACK_CHANNELS__DEFAULT__TOKEN:/etc/answerback/secrets/token
-```
+{CREDENTIAL_EXAMPLE}
 
 A secret that is given in two of these ways, a file that cannot be read or is empty, and a credential whose name is no secret setting's stop the start. No error shows a secret.
 
@@ -91,7 +101,7 @@ read the ledger (`calls`, `callbacks`, `quarantine`, `migrate`, `doctor`) read t
 the same directory, or pass `--config` or `--data-dir`. `ANSWERBACK_URL`, `ANSWERBACK_KEY`, `ANSWERBACK_PROFILE` and `ANSWERBACK_CA_FILE` are no settings: they
 say to which [remote gateway](remote.md) commands go.
 """,
-    """\
+    f"""\
 # 配置
 
 [English](configuration.md) | 中文
@@ -106,36 +116,16 @@ say to which [remote gateway](remote.md) commands go.
 
 设置名写错或取值无效时不会启动，并用一行指出是哪一个。名称以 `_s` 结尾的，单位为秒。`answerback config show` 显示所有设置及其当前值；密钥不显示。
 
-```toml
-# answerback.toml
-[server]
-host = "127.0.0.1"
-public_url = "https://voice.example.com"
-data_dir = "/var/lib/answerback"
-
-[channels.default]
-token = "K3v9sYpW2mQx7LdR5tZa"
-sdkappid = "1400000001"
-
-[channels.alerts]
-token = "9fHc4BnUe6TyXo1WqJ8k"
-sdkappid = "1400000002"
-```
+{TOML_EXAMPLE}
 
 不用文件时的等价写法：
 
-```sh
-export ANSWERBACK_SERVER__PUBLIC_URL=https://voice.example.com
-export ANSWERBACK_CHANNELS__DEFAULT__TOKEN=K3v9sYpW2mQx7LdR5tZa
-export ANSWERBACK_CHANNELS__ALERTS__TOKEN=9fHc4BnUe6TyXo1WqJ8k
-```
+{ENVIRONMENT_EXAMPLE}
 
 **从文件读取密钥。** 凡是密钥（token、`server.secret`、`server.admin_key`、账本和流的 URL、端点的密钥、`alerts.notify`）都可以单独放在一个文件里，由
 `ANSWERBACK_<SECTION>__<NAME>_FILE` 指明路径。首尾空白会去掉；`alerts.notify` 的文件每行一个 URL。与变量同名的 systemd 凭据作用相同，不用再设变量：
 
-```ini
-LoadCredential=ANSWERBACK_CHANNELS__DEFAULT__TOKEN:/etc/answerback/secrets/token
-```
+{CREDENTIAL_EXAMPLE}
 
 同一密钥用两种方式给出、文件读不了或为空、凭据名称不是密钥设置，都不会启动。任何报错都不显示密钥内容。
 
@@ -253,42 +243,39 @@ sender was answered; what another program said, such as a database or an endpoin
 )
 
 
-def configuration(language: Language) -> str:
+def configuration() -> str:
     """The whole of docs/configuration.md, or of docs/configuration.zh-CN.md."""
-    set_language(language)
     sections = [
         _settings(section, model, skipped={"rules"})
         for section, field in Settings.model_fields.items()
         if isinstance(model := field.annotation, type) and issubclass(model, BaseModel)
     ]
     tables = [
-        f"{_settings(name, model)}\n{tail.translate(language)}"
+        f"{_settings(name, model)}\n{_tr(tail)}"
         for name, model, tail in (
             ("channels.<name>", ChannelSettings, CHANNELS_TAIL),
             ("certificates.<name>", CertificateSettings, CERTIFICATES_TAIL),
             ("endpoints.<name>", EndpointSettings, ENDPOINTS_TAIL),
         )
     ]
-    parts = [CONFIGURATION_HEAD.translate(language), *sections, *_rules(language), *tables]
-    set_language(Language.EN)
-    return "\n".join(parts)
+    return "\n".join([_tr(CONFIGURATION_HEAD), *sections, *_rules(), *tables])
 
 
 def _settings(section: str, model: type[BaseModel], skipped: Collection[str] = ()) -> str:
     """A section: what it is about, and a line for each of its settings."""
     rows = [_setting(f"{section}.{name}", field) for name, field in model.model_fields.items() if name not in skipped]
-    return f"## `[{section}]`\n\n{tr_setting(model.__doc__ or '')}\n\n{_table(_setting_columns(), rows)}"
+    return f"## `[{section}]`\n\n{tr_setting(model.__doc__ or '')}\n\n{_table(_columns(SETTING_COLUMNS), rows)}"
 
 
-def _rules(language: Language) -> Iterator[str]:
+def _rules() -> Iterator[str]:
     """The section of alert rules: what all of them have, then what each kind has of its own."""
     shared = [_setting(f"alerts.rules.<name>.{name}", setting) for name, setting in BaseRule.model_fields.items()]
-    yield f"## `[alerts.rules.<name>]`\n\n{RULES_HEAD.translate(language)}\n{_table(_setting_columns(), shared)}"
+    yield f"## `[alerts.rules.<name>]`\n\n{_tr(RULES_HEAD)}\n{_table(_columns(SETTING_COLUMNS), shared)}"
     for rule in RULES:
         own = {name: setting for name, setting in rule.model_fields.items() if name not in BaseRule.model_fields}
         metric = own.pop("metric").default
         rows = [_setting(f"alerts.rules.<name>.{name}", setting) for name, setting in own.items()]
-        yield f'### `metric = "{metric}"`\n\n{tr_setting(rule.__doc__ or "")}\n\n{_table(_setting_columns(), rows)}'
+        yield f'### `metric = "{metric}"`\n\n{tr_setting(rule.__doc__ or "")}\n\n{_table(_columns(SETTING_COLUMNS), rows)}'
 
 
 SETTING_COLUMNS = Text("setting|default|what it is|variable", "设置|默认值|含义|环境变量")
@@ -298,22 +285,12 @@ COMMA = Text(", ", "、")
 CHOICES = Text("one of {}", "取值：{}")
 
 
-def _setting_columns() -> list[str]:
-    return SETTING_COLUMNS.translate(current_language()).split("|")
-
-
 def _setting(name: str, setting: FieldInfo) -> tuple[str, ...]:
-    language = current_language()
     variable = f"{PREFIX}{name.upper().replace('.', '__')}"
-    default = (
-        REQUIRED.translate(language)
-        if setting.is_required()
-        else f"`{format_value(setting.default)}`"
-        if format_value(setting.default)
-        else "-"
-    )
-    choices = (CHOICES.translate(language).format(found) for found in _choices(setting))
-    meaning = SEPARATOR.translate(language).join(filter(None, [tr_setting(setting.description or ""), *choices]))
+    value = format_value(setting.default)
+    default = _tr(REQUIRED) if setting.is_required() else f"`{value}`" if value else "-"
+    choices = (_tr(CHOICES).format(found) for found in _choices(setting))
+    meaning = _tr(SEPARATOR).join(filter(None, [tr_setting(setting.description or ""), *choices]))
     mark = " ↻" if _is_reloadable(name, setting) else ""
     return (f"`{name}`{mark}", default, meaning, f"`{variable}`")
 
@@ -327,26 +304,27 @@ def _choices(setting: FieldInfo) -> Iterator[str]:
     if get_origin(setting.annotation) is Literal:
         yield _enumerate(get_args(setting.annotation))
     for kind in (setting.annotation, *get_args(setting.annotation)):
-        if isinstance(kind, type) and issubclass(kind, Enum):
-            yield _enumerate(choice.value for choice in kind)
+        if found := _members(kind):
+            yield found
+
+
+def _members(kind: Any) -> str:
+    """The values of an enumeration; nothing for another type."""
+    return _enumerate(choice.value for choice in kind) if isinstance(kind, type) and issubclass(kind, Enum) else ""
 
 
 def _enumerate(words: Iterable[str]) -> str:
-    return COMMA.translate(current_language()).join(f"`{word}`" for word in words)
+    return _tr(COMMA).join(f"`{word}`" for word in words)
 
 
-def command_line(language: Language) -> str:
+def command_line() -> str:
     """The whole of docs/cli.md, or of docs/cli.zh-CN.md."""
-    set_language(language)
     group = typer.main.get_command(app)
     context = group.context_class(group, info_name="answerback")
     commands = list(_commands(group, "answerback", context))
-    overview = _table(
-        COMMAND_COLUMNS.translate(language).split("|"), [_summary(path, command) for path, command in commands]
-    )
-    sections = [part for path, command in commands for part in _section(path, command, language)]
-    set_language(Language.EN)
-    return "\n".join([CLI_HEAD.translate(language), overview, *sections])
+    overview = _table(_columns(COMMAND_COLUMNS), [_summary(path, command) for path, command in commands])
+    sections = [part for path, command in commands for part in _section(path, command)]
+    return "\n".join([_tr(CLI_HEAD), overview, *sections])
 
 
 COMMAND_COLUMNS = Text("command|what it does", "命令|作用")
@@ -354,6 +332,7 @@ PARAMETER_COLUMNS = Text("|what it is", "|含义")
 ONE_OF = Text("One of {}.", "取值：{}。")
 AS = Text("As {}.", "格式如 {}。")
 DEFAULT = Text("Default `{}`.", "默认 `{}`。")
+BLANK = Text(" ", "")
 
 
 def _commands(command: Any, path: str, context: Any) -> Iterator[tuple[str, Any]]:
@@ -370,11 +349,11 @@ def _summary(path: str, command: Any) -> tuple[str, str]:
     return f"[`{path}`](#{path.replace(' ', '-')})", re.split(r"(?<=[.:])\s|(?<=。)", command.help)[0].rstrip(".:。")
 
 
-def _section(path: str, command: Any, language: Language) -> Iterator[str]:
+def _section(path: str, command: Any) -> Iterator[str]:
     arguments = [_argument(parameter) for parameter in command.params if _is_argument(parameter)]
     yield f"## {path}\n\n{command.help}\n\n```\n{' '.join([path, '[OPTIONS]', *arguments])}\n```\n"
-    rows = [(f"`{_spelled(parameter)}`", _meaning(parameter, language)) for parameter in command.params]
-    yield _table(PARAMETER_COLUMNS.translate(language).split("|"), rows)
+    rows = [(f"`{_spelled(parameter)}`", _meaning(parameter)) for parameter in command.params]
+    yield _table(_columns(PARAMETER_COLUMNS), rows)
 
 
 def _is_argument(parameter: Any) -> bool:
@@ -392,22 +371,29 @@ def _spelled(parameter: Any) -> str:
     return parameter.opts[0] if parameter.is_flag else f"{parameter.opts[0]} {parameter.name.upper()}"
 
 
-def _meaning(parameter: Any, language: Language) -> str:
+def _meaning(parameter: Any) -> str:
     words = [parameter.help or ""]
-    kind = parameter.type_descriptor.annotation
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        words.append(ONE_OF.translate(language).format(_enumerate(choice.value for choice in kind)))
+    if found := _members(parameter.type_descriptor.annotation):
+        words.append(_tr(ONE_OF).format(found))
     formats = parameter.type_descriptor.parameter_info.formats
     if formats:
-        words.append(AS.translate(language).format(_enumerate(map(_EXAMPLE.strftime, formats))))
+        words.append(_tr(AS).format(_enumerate(map(_EXAMPLE.strftime, formats))))
     default = getattr(parameter.default, "value", parameter.default)
     if not isinstance(default, bool | NoneType) and not callable(default):
-        words.append(DEFAULT.translate(language).format(default))
-    return Text(" ", "").translate(language).join(words)
+        words.append(_tr(DEFAULT).format(default))
+    return _tr(BLANK).join(words)
 
 
-def _table(columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> str:
-    lines = [columns, tuple("---" for _ in columns), *rows]
+def _tr(text: Text) -> str:
+    return text.translate(current_language())
+
+
+def _columns(names: Text) -> Sequence[str]:
+    return _tr(names).split("|")
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
     return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines)
 
 
@@ -434,10 +420,19 @@ The last three digits of the number decide how a call proceeds. `answerback emul
 NUMBER_COLUMNS = Text("number|what happens", "号码|会发生什么")
 
 
-def numbers(language: Language) -> str:
+def numbers() -> str:
     """The whole of docs/emulator-numbers.md, or of docs/emulator-numbers.zh-CN.md."""
-    rows = [(f"…{row.ending}", Text(row.en, row.zh).translate(language)) for row in SCRIPT_ROWS]
-    return f"{NUMBERS_HEAD.translate(language)}\n{_table(NUMBER_COLUMNS.translate(language).split('|'), rows)}"
+    rows = [(f"…{row.ending}", _tr(Text(row.en, row.zh))) for row in SCRIPT_ROWS]
+    return f"{_tr(NUMBERS_HEAD)}\n{_table(_columns(NUMBER_COLUMNS), rows)}"
+
+
+def documents() -> Iterator[tuple[str, str]]:
+    """The name of each document, and all of it."""
+    for language, suffix in ((Language.EN, "md"), (Language.ZH, "zh-CN.md")):
+        set_language(language)
+        yield f"configuration.{suffix}", configuration()
+        yield f"cli.{suffix}", command_line()
+        yield f"emulator-numbers.{suffix}", numbers()
 
 
 def main() -> int:
@@ -446,14 +441,7 @@ def main() -> int:
     arguments.add_argument("--check", action="store_true", help="write nothing, exit 1 if a document is stale")
     only_check = arguments.parse_args().check
     stale = []
-    for name, text in (
-        ("configuration.md", configuration(Language.EN)),
-        ("configuration.zh-CN.md", configuration(Language.ZH)),
-        ("cli.md", command_line(Language.EN)),
-        ("cli.zh-CN.md", command_line(Language.ZH)),
-        ("emulator-numbers.md", numbers(Language.EN)),
-        ("emulator-numbers.zh-CN.md", numbers(Language.ZH)),
-    ):
+    for name, text in documents():
         path = HERE / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             stale.append(name)
