@@ -17,7 +17,7 @@ from answerback.cli.language import choose_language, current_language, set_langu
 from answerback.cli.main import app
 from answerback.cli.texts_zh import errors as error_texts
 from answerback.cli.texts_zh import help as help_texts
-from answerback.cli.texts_zh import messages
+from answerback.cli.texts_zh import libraries, messages
 from answerback.cli.texts_zh import settings as settings_texts
 from answerback.cli.typer_language import _HEADINGS
 from answerback.config import CertificateSettings, ChannelSettings, EndpointSettings, Settings
@@ -148,7 +148,7 @@ def test_nothing_is_known_that_nobody_says() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
-    ours = error_texts.TEXTS.keys() - error_texts.FROM_OTHERS.keys()
+    ours = error_texts.TEXTS.keys() - libraries.TEXTS.keys()
     assert not [text for text in ours if not all(piece.strip() in said for piece in text.split("{}"))]
 
 
