@@ -10,10 +10,10 @@ from builders import received, status
 from contract.backends import sqlite
 from sqlalchemy import Engine
 
-from answerback.disk import FileIds, file_id
 from answerback.errors import LedgerUnavailable, UnsafeStorage
 from answerback.ledger import FILE_NAME, LedgerConfig, open_sqlite
 from answerback.ledger.backends.sqlite.engine import sqlite_engine, verify_durable
+from answerback.storage.disk import FileIds, file_id
 
 FILE = "some.db"
 

@@ -16,7 +16,7 @@ from answerback.inbox.file import InboxFile
 from answerback.inbox.retention import Retention
 from answerback.inbox.rows import Sealer, StoredRow, Totals
 from answerback.inbox.tidying import Tidying
-from answerback.sqlite_errors import sqlite_unavailable
+from answerback.storage.sqlite_errors import sqlite_unavailable
 
 _TICK_S = 1.0
 _MOST_ROWS = 64

@@ -17,7 +17,7 @@ from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.inbox.reading import COLUMNS
 from answerback.inbox.rows import Sealer, StoredRow
 from answerback.inbox.schema import check_format, connect
-from answerback.sqlite_errors import sqlite_unavailable
+from answerback.storage.sqlite_errors import sqlite_unavailable
 
 _encode = msgspec.msgpack.Encoder().encode
 

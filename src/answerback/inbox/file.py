@@ -9,19 +9,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from answerback.disk import (
+from answerback.errors import ConfigError, LedgerUnavailable, UnavailableReason
+from answerback.inbox.config import InboxConfig
+from answerback.inbox.reading import read_end, read_generations
+from answerback.inbox.rows import PAGE_BYTES, StoredRow, Totals, key_of, position_of
+from answerback.inbox.schema import FILE_NAME, connect, connect_writer, ensure_format
+from answerback.storage.disk import (
     SQLiteFiles,
     check_wal,
     fsync_directory,
     nearest_existing_parent,
     require_durable_filesystem,
 )
-from answerback.errors import ConfigError, LedgerUnavailable, UnavailableReason
-from answerback.inbox.config import InboxConfig
-from answerback.inbox.reading import read_end, read_generations
-from answerback.inbox.rows import PAGE_BYTES, StoredRow, Totals, key_of, position_of
-from answerback.inbox.schema import FILE_NAME, connect, connect_writer, ensure_format
-from answerback.sqlite_errors import sqlite_unavailable
+from answerback.storage.sqlite_errors import sqlite_unavailable
 
 LOCK_NAME = "inbox.lock"
 

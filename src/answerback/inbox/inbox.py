@@ -16,7 +16,7 @@ from answerback.inbox.reading import read_rows
 from answerback.inbox.retention import Retention
 from answerback.inbox.rows import Generation, InboxRow, stored_bytes
 from answerback.inbox.schema import connect
-from answerback.sqlite_errors import sqlite_unavailable
+from answerback.storage.sqlite_errors import sqlite_unavailable
 
 _ROOM_FRACTION = 16
 

@@ -4,13 +4,13 @@ import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
-from answerback.disk import check_wal, has_content, missing_reason
 from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.inbox.backlog import Waiting
 from answerback.inbox.reading import StoredGeneration, read_generations, read_rows, read_totals
 from answerback.inbox.rows import Generation, InboxRow
 from answerback.inbox.schema import check_format, connect
-from answerback.sqlite_errors import sqlite_unavailable
+from answerback.storage.disk import check_wal, has_content, missing_reason
+from answerback.storage.sqlite_errors import sqlite_unavailable
 
 
 class InboxReader:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from answerback.errors import UnavailableReason
 from answerback.inbox.rows import Generation, InboxRow, Sealer, StoredRow, Totals, key_of, position_of, stored_bytes
 from answerback.inbox.schema import FILE_NAME
-from answerback.sqlite_errors import sqlite_reason, sqlite_unavailable
+from answerback.storage.sqlite_errors import sqlite_reason, sqlite_unavailable
 
 COLUMNS = "key, appended_us, callbacks, total_callbacks, total_bytes, checksum, payload"
 _SELECT = f"SELECT {COLUMNS} FROM rows WHERE key > ? AND key <= ? ORDER BY key"  # noqa: S608  # constants

@@ -11,7 +11,7 @@ from answerback.inbox.config import InboxConfig
 from answerback.inbox.file import Deleted, Deletion, InboxFile
 from answerback.inbox.retention import Retention
 from answerback.inbox.rows import PAGE_BYTES, StoredRow, Totals
-from answerback.sqlite_errors import sqlite_reason, sqlite_unavailable
+from answerback.storage.sqlite_errors import sqlite_reason, sqlite_unavailable
 
 _SLACK_BYTES = 16 * 1024 * 1024
 _SLACK_FRACTION = 8

@@ -5,15 +5,6 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import Engine
 
-from answerback.disk import (
-    FileIds,
-    file_id,
-    fsync_directory,
-    has_content,
-    missing_reason,
-    moved_error,
-    require_durable_filesystem,
-)
 from answerback.errors import LedgerUnavailable, UnavailableReason, UnsafeStorage
 from answerback.ledger import migrations
 from answerback.ledger.backends.driver_errors import translate_driver_errors
@@ -23,6 +14,15 @@ from answerback.ledger.backends.selection import dialect_of
 from answerback.ledger.backends.sqlite.engine import SQLiteTransactions, sqlite_engine, verify_durable
 from answerback.ledger.ledger import Ledger
 from answerback.ledger.write.quarantine import QuarantineWriter
+from answerback.storage.disk import (
+    FileIds,
+    file_id,
+    fsync_directory,
+    has_content,
+    missing_reason,
+    moved_error,
+    require_durable_filesystem,
+)
 
 FILE_NAME = "ledger.db"
 _ADMIN_KEY_NAME = "admin-key"  # made once the ledger is there: see `access`

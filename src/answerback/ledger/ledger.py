@@ -12,7 +12,6 @@ import msgspec
 from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
 
-from answerback.disk import FileIds, SQLiteFiles
 from answerback.domain.batches import BatchDecodeError
 from answerback.domain.calls import public_id
 from answerback.domain.endpoints import Attempt, Delivery, Endpoint
@@ -42,6 +41,7 @@ from answerback.ledger.write.log_rows import LogRow, LogSlice, parse_row, parse_
 from answerback.ledger.write.quarantine import QuarantineWriter
 from answerback.ledger.write.retention import find_pruned
 from answerback.ledger.write.subscriptions import SubscriptionCache
+from answerback.storage.disk import FileIds, SQLiteFiles
 from answerback.tencent.parsing import parse_callback
 
 P = ParamSpec("P")

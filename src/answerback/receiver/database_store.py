@@ -19,7 +19,7 @@ from answerback.receiver.sql_store import (
     to_us,
     when_us,
 )
-from answerback.sqlite_errors import sqlite_reason
+from answerback.storage.sqlite_errors import sqlite_reason
 
 _RECORD = f"""
     INSERT INTO answerback_callbacks (channel, callid, fingerprint, raw, received_us, due_us, duplicates, failures)

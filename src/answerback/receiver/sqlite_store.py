@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from answerback.disk import file_id, fsync_directory, moved_error, unsafe_filesystem_reason
 from answerback.domain.models import ParsedCallback, RejectedCallback
 from answerback.errors import ConfigError, LedgerUnavailable, SchemaMismatch, UnsafeStorage
 from answerback.receiver.connections import Connections
 from answerback.receiver.sql_store import BLOCKED, REJECT, SQLConnection, SQLStore, rejected_row, to_us, when_us
-from answerback.sqlite_errors import sqlite_unavailable
+from answerback.storage.disk import file_id, fsync_directory, moved_error, unsafe_filesystem_reason
+from answerback.storage.sqlite_errors import sqlite_unavailable
 
 FORMAT = 1
 """Raised with each change that an older program would misread."""

@@ -20,13 +20,13 @@ import msgspec
 from answerback.auth.api_keys import FILE_NAME as KEY_FILE
 from answerback.auth.server_secret import FILE_NAME as SECRET_FILE
 from answerback.config import Settings
-from answerback.disk import check_wal, fsync_directory, has_content, nearest_existing_parent
 from answerback.errors import ConfigError, LedgerUnavailable, UnavailableReason
 from answerback.inbox import FILE_NAME as INBOX_FILE
 from answerback.inbox import InboxReader
 from answerback.ledger import FILE_NAME as LEDGER_FILE
 from answerback.service.factories import inbox_config
-from answerback.sqlite_errors import sqlite_unavailable
+from answerback.storage.disk import check_wal, fsync_directory, has_content, nearest_existing_parent
+from answerback.storage.sqlite_errors import sqlite_unavailable
 
 MANIFEST_FILE = "backup.json"
 FORMAT = 1

@@ -18,7 +18,6 @@ from answerback.auth.api_keys import FILE_NAME as KEY_FILE
 from answerback.auth.server_secret import FILE_NAME as SECRET_FILE
 from answerback.auth.server_secret import ServerSecret
 from answerback.config import DEFAULT_CHANNEL, Settings
-from answerback.disk import nearest_existing_parent, unsafe_filesystem_reason
 from answerback.errors import AnswerbackError, SchemaMismatch
 from answerback.ledger.admin.instances import find_instances
 from answerback.ledger.backends.postgresql.partitions import partitions_ahead
@@ -27,6 +26,7 @@ from answerback.service.check_result import CheckLevel, CheckResult, describe_er
 from answerback.service.factories import build_stream, inbox_config
 from answerback.service.inbox_checks import LATE_S, check_place, check_room, check_waiting, has_inbox
 from answerback.service.ledger_config import ledger_config, open_for_reading
+from answerback.storage.disk import nearest_existing_parent, unsafe_filesystem_reason
 
 if TYPE_CHECKING:
     from answerback.stream import ShardStatus

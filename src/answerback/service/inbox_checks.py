@@ -4,13 +4,13 @@ import shutil
 from contextlib import closing
 
 from answerback.config import ServerRole, Settings
-from answerback.disk import nearest_existing_parent
 from answerback.errors import AnswerbackError
 from answerback.inbox import FILE_NAME, InboxReader, Waiting
 from answerback.ledger.commands import LogPositions
 from answerback.service.check_result import CheckLevel, CheckResult, describe_error, format_bytes
 from answerback.service.factories import inbox_config
 from answerback.service.ledger_config import open_for_reading
+from answerback.storage.disk import nearest_existing_parent
 
 _NEARLY_FULL, _HALF_FULL = 0.9, 0.5
 LATE_S = 60.0

@@ -11,7 +11,6 @@ import msgspec
 from answerback.auth.api_keys import FILE_NAME as KEY_FILE
 from answerback.auth.server_secret import FILE_NAME as SECRET_FILE
 from answerback.config import Settings
-from answerback.disk import fsync_directory, require_durable_filesystem
 from answerback.errors import ConfigError, LedgerUnavailable, UnavailableReason
 from answerback.inbox import FILE_NAME as INBOX_FILE
 from answerback.inbox import lock_inbox
@@ -32,6 +31,7 @@ from answerback.service.backup import (
     sync_file,
 )
 from answerback.service.factories import inbox_config
+from answerback.storage.disk import fsync_directory, require_durable_filesystem
 
 
 def restore_backup(settings: Settings, directory: Path, progress: Progress) -> Manifest:

@@ -10,13 +10,13 @@ import uvloop
 
 from answerback.auth.server_secret import ServerSecret
 from answerback.config import ServerRole, Settings
-from answerback.disk import require_durable_filesystem
 from answerback.errors import ConfigError
 from answerback.inbox import Inbox
 from answerback.ledger.writer.spawning import WriterHandle
 from answerback.service.factories import inbox_config, open_certificates
 from answerback.service.gateway import Gateway, StartupInfo
 from answerback.service.http import bind_socket
+from answerback.storage.disk import require_durable_filesystem
 
 _OWNER_ONLY = 0o077
 

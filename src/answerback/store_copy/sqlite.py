@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from answerback.disk import require_durable_filesystem
 from answerback.errors import ConfigError, LedgerUnavailable, UnavailableReason
 from answerback.ledger import FILE_NAME, open_sqlite
 from answerback.ledger.backends.sqlite.engine import sqlite_engine
+from answerback.storage.disk import require_durable_filesystem
 from answerback.store_copy.connection import StoreConnection, quoted
 from answerback.store_copy.locations import StoreLocation
 from answerback.store_copy.tables import Row, TableSpec

@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from answerback.domain.phone_numbers import mask_text
 from answerback.errors import LedgerUnavailable, UnavailableReason
-from answerback.sqlite_errors import sqlite_reason
+from answerback.storage.sqlite_errors import sqlite_reason
 
 VALUE_ERRORS = (OverflowError, UnicodeEncodeError, struct.error)
 """What drivers raise, apart from errors of their own, for a value that they cannot send."""

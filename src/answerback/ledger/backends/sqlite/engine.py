@@ -15,10 +15,10 @@ from sqlalchemy import Engine, create_engine, event, select
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from answerback.disk import FileIds, SQLiteFiles, check_wal
 from answerback.errors import LedgerUnavailable, UnavailableReason, UnsafeStorage
 from answerback.ledger.backends.driver_errors import close_on_failure
 from answerback.ledger.tables import write_probes
+from answerback.storage.disk import FileIds, SQLiteFiles, check_wal
 
 T = TypeVar("T")
 
