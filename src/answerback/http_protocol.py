@@ -189,7 +189,8 @@ class TimedHttpProtocol(HttpToolsProtocol):
         url, headers, expect_100_continue = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expect_100_continue
-        self.headers += headers  # in place: it is the scope's
+        # In place: it is the scope's. llhttp leaves the white space behind a value, which is no part of it (RFC 9110, 5.5).
+        self.headers += [(name, value.rstrip(b" \t")) for name, value in headers]
         self._is_head_whole = True
         self._segment_bytes = 0
         super().on_headers_complete()

@@ -133,7 +133,7 @@ def test_a_sender_that_expects_100_is_answered_continue(gateway: Gateway, callid
     """`Expect: 100-continue` is answered 100 before the body, then the callback is answered."""
     body = prompt(callid)
     with Wire(gateway) as wire:
-        wire.send(request(b"", length(body), b"Expect: 100-continue").replace(b"Content-Length: 0\r\n", b""))
+        wire.send(request(b"", length(body), b"Expect: 100-continue \t").replace(b"Content-Length: 0\r\n", b""))
         assert wire.read().status == 100
         wire.send(body)
         assert wire.read().body == OK

@@ -293,6 +293,14 @@ def test_the_emulator_answers_head(cloud: VoiceCloud) -> None:
         assert int(head.headers["content-length"]) > 0
 
 
+def test_white_space_behind_a_header_is_no_part_of_it(gateway: Gateway) -> None:
+    """RFC 9110, section 5.5: a form is not taken for another site's because of it."""
+    for site, status in ((b"same-origin \t", 422), (b"cross-site", 403)):
+        with Wire(gateway) as wire:
+            wire.send(request(b"key=none", b"Sec-Fetch-Site: " + site, path="/console/sign-in"))
+            assert wire.read().status == status
+
+
 @pytest.mark.parametrize("cloud", ["http"], indirect=True)
 def test_the_emulator_answers_a_sender_that_ends_its_half(cloud: VoiceCloud) -> None:
     """By plain HTTP; an end of TLS is the end of both halves."""

@@ -84,7 +84,7 @@ class CallbackProtocol(TimedHttpProtocol):
         self.headers.append((name, value))
         if name == b"content-length":
             self._announced_bytes = int(value)
-        elif name == b"expect" and value.lower() == b"100-continue":
+        elif name == b"expect" and value.rstrip().lower() == b"100-continue":
             self.expect_100_continue = True
 
     def on_headers_complete(self) -> None:
