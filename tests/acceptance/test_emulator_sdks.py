@@ -44,6 +44,7 @@ const { CommonClient } = require("tencentcloud-sdk-nodejs-common");
 const { host, secretId, secretKey, calls } = JSON.parse(require("fs").readFileSync(0, "utf8"));
 const client = new CommonClient(host, "2020-09-02", {
   credential: { secretId, secretKey },
+  region: "ap-guangzhou",
   profile: { httpProfile: { endpoint: host, protocol: "http://" } },
 });
 const one = ([action, fields]) => client.request(action, fields).catch((error) => ({ code: error.code }));

@@ -68,6 +68,7 @@ def sign(
         "x-tc-action": action,
         "x-tc-version": "2020-09-02",
         "x-tc-timestamp": str(NOW_S),
+        "x-tc-region": "ap-guangzhou",
     } | {name.replace("_", "-"): value for name, value in changes.items()}
     timestamp = headers["x-tc-timestamp"]
     # 1. The canonical request: names and values in lowercase letters, each line ended.
@@ -244,7 +245,7 @@ def test_a_signature_that_does_not_fit_is_explained() -> None:
 def test_a_likely_difference_is_named(changes: dict[str, Any], words: str) -> None:
     """Where what was signed can be guessed from what does fit, the refusal says it first."""
     with pytest.raises(SendRejected) as caught:
-        read(TTS, sign(encoded(TTS), **changes) | {"host": "127.0.0.1:8020", "content-type": JSON, "x-tc-region": ""})
+        read(TTS, sign(encoded(TTS), **changes) | {"host": "127.0.0.1:8020", "content-type": JSON, "x-tc-region": "x"})
     assert words in caught.value.message
 
 
@@ -264,6 +265,7 @@ def test_a_body_that_was_not_signed_is_named(signed: bytes, words: str) -> None:
 FLAT = {
     "Action": "SendTtsVoice",
     "Version": "2020-09-02",
+    "Region": "ap-guangzhou",
     "Timestamp": str(NOW_S),
     "Nonce": "11886",
     "SecretId": SECRET_ID,
@@ -314,7 +316,8 @@ def test_method_v1_is_verified(algorithm: dict[str, str], method: str) -> None:
         (sign_v1(FLAT | {"Action": "SendVoice"}), "InvalidAction"),
         (sign_v1(FLAT | {"Version": "2021-01-11"}), "NoSuchVersion"),
         (sign_v1(FLAT | {"PlayTimes": "4"}), "FailedOperation.InvalidParameters"),
-        *((sign_v1(without(FLAT, name)), "MissingParameter") for name in ("Action", "Nonce", "SecretId", "TemplateId")),
+        *((sign_v1(without(FLAT, name)), "MissingParameter") for name in ("Action", "Region", "Nonce", "SecretId", "TemplateId")),
+        (sign_v1(FLAT | {"PlayTime": "1"}), "UnknownParameter"),
         (FLAT, "MissingParameter"),
     ],
 )
@@ -378,6 +381,7 @@ _SIGNED = sign(encoded(TTS))
         (sign(encoded(TTS), "SendVoice"), "InvalidAction"),
         (without(_SIGNED, "x-tc-action"), "MissingParameter"),
         (without(_SIGNED, "x-tc-version"), "MissingParameter"),
+        (without(_SIGNED, "x-tc-region"), "MissingParameter"),
         (sign(encoded(TTS), x_tc_version="2021-01-11"), "NoSuchVersion"),
     ],
 )
@@ -434,6 +438,8 @@ def test_the_clock_may_be_off_by_five_minutes(off_s: int) -> None:
         (TTS | {"VoiceSdkAppid": "1400000002"}, "UnauthorizedOperation.VoiceSdkAppidVerifyFail"),
         (TTS | {"TemplateId": "9"}, "FailedOperation.TemplateIncorrectOrUnapproved"),
         (TTS | {"TemplateId": None}, "MissingParameter"),
+        (TTS | {"Action": "SendTtsVoice"}, "UnknownParameter"),
+        (TTS | {"CodeMessage": "5678"}, "UnknownParameter"),
         (TTS | {"TemplateParamSet": ["db1"]}, "FailedOperation.TemplateIncorrectOrUnapproved"),
         (without(TTS, "TemplateParamSet"), "FailedOperation.TemplateIncorrectOrUnapproved"),
         (TTS | {"TemplateParamSet": ["casino", "x"]}, "FailedOperation.ContainSensitiveWord"),

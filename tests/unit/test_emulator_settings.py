@@ -64,6 +64,8 @@ def test_the_documents_example_is_read(tmp_path: Path, name: str) -> None:
         ("[limits]\na_week = 1", r"a_week"),
         ("[shares]\n999 = 1.0", r"shares\.999: there is no such ending"),
         ("[shares]\n000 = 0", r"shares: numbers from 0 on, not all of them 0"),
+        ("[applications.mine]\napp_key = 'k'", r"applications\.mine: an SDK AppID is a number"),
+        ("[limits]\nper_day = -1", r">= 0.*limits\.per_day"),
         ("[applications]", r"applications: at least one"),
         ("[applications", r"cloud\.toml: "),
     ],

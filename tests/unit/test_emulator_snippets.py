@@ -2,11 +2,12 @@
 
 import re
 import socket
+from pathlib import Path
 
 import pytest
 
 from answerback.emulator.serving import base_url
-from answerback.emulator.settings import DEFAULT_CREDENTIALS, EmulatorSettings
+from answerback.emulator.settings import DEFAULT_CREDENTIALS, ApplicationSettings, EmulatorSettings
 from answerback.emulator.snippets import SnippetLanguage, build_snippets
 
 URL = "http://127.0.0.1:8020"
@@ -47,6 +48,31 @@ def test_the_address_can_be_called(host: str, reached_at: str) -> None:
     with socket.socket() as bound:
         bound.bind((host, 0))
         assert base_url(bound, secure=True) == f"https://{reached_at}:{bound.getsockname()[1]}"
+
+
+def test_a_program_gives_a_template_its_parameters() -> None:
+    """As many as the first template of the account wants."""
+    account = EmulatorSettings(
+        applications={"1400000001": ApplicationSettings(app_key="k", templates={"7": "{2}: {1}"})}
+    ).account()
+    for language in SnippetLanguage:
+        program = build_snippets(language, account, URL)[-1].program
+        assert '"disk full", "disk full"' in program
+        assert '"7"' in program
+
+
+def test_what_is_filled_in_is_quoted() -> None:
+    """As the language reads it between quotes; a name in braces in a key is no name of ours."""
+    key = 'a"b\\c{url}'
+    account = EmulatorSettings(
+        applications={"1400000001": ApplicationSettings(app_key=f"{key}$d")}, secrets={"i": key}
+    ).account()
+    for language in (SnippetLanguage.PYTHON, SnippetLanguage.PHP):
+        old, new = build_snippets(language, account, URL, Path('/my "own"/authority.pem'))
+        assert r'"a\"b\\c{url}' + (r"\$d" if language is SnippetLanguage.PHP else "$d") + '"' in old.program
+        assert r'"a\"b\\c{url}"' in new.program
+    python = build_snippets(SnippetLanguage.PYTHON, account, URL, Path('/my "own"/authority.pem'))[1]
+    assert r'certification="/my \"own\"/authority.pem"' in python.program
 
 
 def test_python_gets_what_to_trust() -> None:

@@ -110,7 +110,7 @@ def emulate(  # each is a flag
             account,
             FastClock(float("inf") if instant else speed),
             faults=faults,
-            limits=msgspec.structs.replace(numbers_limits, requests_per_second=requests_per_second or None),
+            limits=msgspec.structs.replace(numbers_limits, requests_per_second=requests_per_second),
             shares=settings.shares,
             seed=seed,
         )

@@ -1,6 +1,6 @@
 """API 3.0 as the SDKs speak it: the two actions of service vms, version 2020-09-02, by GET and POST; pure.
 
-Source: "SendTtsVoice", product 1128/51558, and "SendCodeVoice" of the API reference.
+Source: "SendTtsVoice", product 1128/51558, and "SendCodeVoice", product 1128/51559.
 """
 
 import re
@@ -28,6 +28,14 @@ from answerback.emulator.vendor_errors import SendRejected, VendorError
 VERSION = "2020-09-02"
 ACTIONS = {"SendTtsVoice": CallbackKind.PROMPT, "SendCodeVoice": CallbackKind.CODE}
 
+_COMMON_FIELDS = {"CalledNumber", "VoiceSdkAppid", "PlayTimes", "SessionContext"}
+_FIELDS = {
+    CallbackKind.PROMPT: _COMMON_FIELDS | {"TemplateId", "TemplateParamSet"},
+    CallbackKind.CODE: _COMMON_FIELDS | {"CodeMessage"},
+}
+_V1_FIELDS = frozenset(
+    "Action Version Region Timestamp Nonce SecretId Signature SignatureMethod Token Language RequestClient".split()
+)
 _PLAYS = range(1, 4)
 _MAX_CONTEXT_CHARS = 512
 _ITEM = re.compile(r"(\w+)\.([0-9]{1,4})", re.ASCII)
@@ -37,13 +45,15 @@ def parse_send_request(account: Account, request: ApiRequest, now_s: float) -> S
     """The call that a request asks for. Raises SendRejected."""
     if request.method not in ("GET", "POST"):
         raise SendRejected(VendorError.UNSUPPORTED_PROTOCOL, f"GET and POST are served, not {request.method}")
-    require(request.common, "Action", "Version", "Timestamp")
+    require(request.common, "Action", "Version", "Timestamp", "Region")
     check_signature(account, request, now_s)
     kind = _kind(request.common)
     flat = request.uses_v1 or request.method == "GET"
     fields = _nested_fields(request.parameters) if flat else read_fields(request.body)
     content = "TemplateId" if kind is CallbackKind.PROMPT else "CodeMessage"
     require(fields, content, "CalledNumber", "VoiceSdkAppid")
+    if unknown := fields.keys() - _FIELDS[kind] - (_V1_FIELDS if request.uses_v1 else frozenset()):
+        raise SendRejected(VendorError.UNKNOWN_PARAMETER, f"{min(unknown)}; there are {', '.join(sorted(_FIELDS[kind]))}")
     plays = fields.get("PlayTimes", 2)
     if not isinstance(plays, int) or isinstance(plays, bool) or plays not in _PLAYS:
         raise SendRejected(VendorError.PARAMETERS, "PlayTimes is 1, 2 or 3")

@@ -8,6 +8,7 @@ action in a second.
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Annotated
 
 import msgspec
 
@@ -17,23 +18,24 @@ from answerback.emulator.vendor_errors import SendRejected, VendorError
 _CHINA = timezone(timedelta(hours=8))
 _NIGHT_BEGINS, _NIGHT_ENDS = 22, 8
 _DAY_S = 86_400
+_Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class RateLimit(msgspec.Struct, frozen=True, array_like=True):
     """So many calls to a number in so many seconds."""
 
-    calls: int
+    calls: _Count
     seconds: float
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The rules; an empty one limits nothing."""
+    """The rules; an empty one limits nothing, nor do 0 `requests_per_second`."""
 
     per_period: Sequence[RateLimit] = (RateLimit(1, 30), RateLimit(2, 600))
-    per_day: int | None = 3
-    notifications_per_day: int | None = 5
-    per_night: int | None = 1
-    requests_per_second: int | None = 20
+    per_day: _Count | None = 3
+    notifications_per_day: _Count | None = 5
+    per_night: _Count | None = 1
+    requests_per_second: _Count | None = 20
 
 
 NO_LIMITS = Limits(per_period=(), per_day=None, notifications_per_day=None, per_night=None, requests_per_second=None)
@@ -79,7 +81,7 @@ class RequestLimiter:
             self._second = int(now_s)
             self._requests.clear()
         self._requests[action] += 1
-        if self._per_second is not None and self._requests[action] > self._per_second:
+        if self._per_second and self._requests[action] > self._per_second:
             raise SendRejected(VendorError.REQUEST_LIMIT, f"{self._per_second} a second for {action}")
 
 

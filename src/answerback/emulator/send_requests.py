@@ -83,10 +83,15 @@ def template_text(application: Application, template_id: object, parameters: obj
         known = ", ".join(application.templates) or "none"
         raise SendRejected(VendorError.TEMPLATE, f"template {named or 'missing'}; there are {known}")
     values = _parameters(parameters)
-    wanted = max((int(place) for place in _PLACEHOLDER.findall(text)), default=0)
+    wanted = count_parameters(text)
     if wanted > len(values):
         raise SendRejected(VendorError.TEMPLATE, f"the template wants {wanted} parameters, here are {len(values)}")
     return check_sensitive_words(application, _PLACEHOLDER.sub(lambda place: values[int(place[1]) - 1], text))
+
+
+def count_parameters(template: str) -> int:
+    """How many parameters the text of a template wants."""
+    return max((int(place) for place in _PLACEHOLDER.findall(template)), default=0)
 
 
 def check_sensitive_words(application: Application, text: str) -> str:

@@ -85,6 +85,8 @@ def load_settings(file: Path | None) -> EmulatorSettings:
     if not settings.applications:
         raise ConfigError(f"{file}: applications: at least one is needed")
     for app_id, application in settings.applications.items():
+        if not (app_id.isascii() and app_id.isdigit()):
+            raise ConfigError(f"{file}: applications.{app_id}: an SDK AppID is a number")
         require_http_url(f"{file}: applications.{app_id}.callback_url", application.callback_url)
     known = {row.ending for row in SCRIPT_ROWS}
     if unknown := sorted(settings.shares.keys() - known):

@@ -67,7 +67,7 @@ class ApiRequest(NamedTuple):
         """The common parameters by the names of method v1, where they are there."""
         if self.uses_v1:
             return self.parameters
-        names = ("Action", "Version", "Timestamp")
+        names = ("Action", "Version", "Timestamp", "Region")
         return {name: value for name in names if (value := self.headers.get(f"x-tc-{name.lower()}"))}
 
 

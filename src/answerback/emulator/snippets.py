@@ -3,14 +3,17 @@
 The programs are in `programs/`, a file each, with names in braces for what is filled in.
 """
 
+import json
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from answerback.emulator.send_requests import Account
+from answerback.emulator.send_requests import Account, count_parameters
 
 _PROGRAMS = Path(__file__).parent / "programs"
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 class SnippetLanguage(StrEnum):
@@ -62,26 +65,34 @@ def build_snippets(
     """
     application = next(iter(account.applications.values()))
     secret_id, secret_key = next(iter(account.secrets.items()), ("", ""))
+    template, says = next(iter(application.templates.items()), ("", ""))
     address = urlsplit(url)
-    values = {
+    texts = {
         "url": url,
         "scheme": address.scheme,
         "SCHEME": address.scheme.upper(),
         "host": address.netloc,
         "hostname": address.hostname or "",
         "port": str(address.port or {"https": 443}.get(address.scheme, 80)),
-        "certification": f', certification="{authority}"' if authority else "",
         "app_id": application.app_id,
         "app_key": application.app_key,
-        "template": next(iter(application.templates), ""),
+        "template": template,
         "secret_id": secret_id,
         "secret_key": secret_key,
+        "authority": str(authority),
     }
+    values = {name: _escape(text, language) for name, text in texts.items()}
+    values["parameters"] = ", ".join(['"disk full"'] * count_parameters(says))
+    values["certification"] = f', certification="{values["authority"]}"' if authority else ""
     snippets = []
     for file in sorted(_PROGRAMS.glob(f"{language}-*.txt")):
-        program = file.read_text(encoding="utf-8")
-        for name, value in values.items():
-            program = program.replace(f"{{{name}}}", value)
+        program = _PLACEHOLDER.sub(lambda found: values[found[1]], file.read_text(encoding="utf-8"))
         api = file.stem.removeprefix(f"{language}-")
         snippets.append(Snippet(f"{LANGUAGE_NAMES[language]}, API {api}", api, _FILES[language], program))
     return snippets
+
+
+def _escape(text: str, language: SnippetLanguage) -> str:
+    """`text` as it stands between double quotes, which all of these languages read alike; but PHP, which has variables there."""
+    escaped = json.dumps(text, ensure_ascii=False)[1:-1]
+    return escaped.replace("$", "\\$") if language is SnippetLanguage.PHP else escaped

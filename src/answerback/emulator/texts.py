@@ -212,6 +212,7 @@ _ERRORS_ZH: Mapping[VendorError, str] = {
     VendorError.INVALID_ACTION: "接口不存在",
     VendorError.NO_SUCH_VERSION: "接口版本不存在",
     VendorError.MISSING_PARAMETER: "缺少必填参数",
+    VendorError.UNKNOWN_PARAMETER: "参数不存在",
     VendorError.REQUEST_LIMIT: "请求过于频繁",
     VendorError.UNSUPPORTED_PROTOCOL: "不支持该请求方法",
 }

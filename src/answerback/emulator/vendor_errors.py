@@ -44,6 +44,7 @@ class VendorError(Enum):
     INVALID_ACTION = _ErrorCodes(1011, "InvalidAction", "there is no such action")
     NO_SUCH_VERSION = _ErrorCodes(1011, "NoSuchVersion", "there is no such version")
     MISSING_PARAMETER = _ErrorCodes(1004, "MissingParameter", "a required parameter is missing")
+    UNKNOWN_PARAMETER = _ErrorCodes(1004, "UnknownParameter", "there is no such parameter")
     REQUEST_LIMIT = _ErrorCodes(1013, "RequestLimitExceeded", "too many requests")
     UNSUPPORTED_PROTOCOL = _ErrorCodes(1030, "UnsupportedProtocol", "this method is not served")
 

@@ -130,6 +130,7 @@ TEXTS: Mapping[str, str] = {
     "expected seconds between commas, such as 5,10, not {}": "应为以逗号分隔的秒数，如 5,10，而不是 {0}",
     "{} cannot be used: it must hold a certificate and its key, without a password, as PEM": "{0} 不能使用：须为 PEM，含证书及未加密的私钥",
     "{} cannot be used: {}": "{0} 不能使用：{1}",
+    "an SDK AppID is a number": "SDK AppID 是数字",
     "there is no such ending; see `answerback emulate --numbers`": "没有这样的结尾；见 `answerback emulate --numbers`",
     "numbers from 0 on, not all of them 0": "应为不小于 0 的数，且不全为 0",
     "at least one is needed": "至少需要一个",
