@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,18 @@ def test_time_stands_still_until_it_is_moved(voice_cloud: VoiceCloud) -> None:
     voice_cloud.advance(30)
     assert voice_cloud.call(callid).outcome == "answered"
     assert len(reported) == 1
+
+
+def test_a_program_whose_clock_was_not_moved_may_send(voice_cloud: VoiceCloud) -> None:
+    """Hours later by the cloud's clock, a signature of the program's own time still fits; the call is of the later time."""
+    voice_cloud.deliver_to(lambda _: OK)
+    earlier = send(voice_cloud, "13800138000")["callid"]
+    voice_cloud.advance(7200)
+    later = send(voice_cloud, "13800138000")["callid"]
+    voice_cloud.finish()
+    began = [voice_cloud.call(callid).started_at for callid in (earlier, later)]
+    assert began[0] is not None
+    assert began[1] == began[0] + timedelta(hours=2)
 
 
 @pytest.mark.parametrize("answer", [{"result": 1, "errmsg": "no"}, b"<html>", None, ValueError("broken")])

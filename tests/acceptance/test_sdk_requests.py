@@ -30,6 +30,8 @@ class FrozenClock:
         """Unix time."""
         return self.at_s
 
+    signing_time_s = now_s
+
     async def wait(self, seconds: float) -> None:
         """Wait for good."""
         del seconds

@@ -61,7 +61,7 @@ class _CloudApi:
         received = _api_request(request.scope)
         try:
             received = _api_request(request.scope, await _read(request))
-            send_request = api3.parse_send_request(self._cloud.account, received, self._cloud.clock.now_s())
+            send_request = api3.parse_send_request(self._cloud.account, received, self._cloud.clock.signing_time_s())
             self._cloud.admit_request(received.common["Action"])
             call = await self._cloud.place(send_request)
         except SendRejected as refusal:
@@ -83,7 +83,7 @@ class _CloudApi:
 
     async def _act_2(self, request: Request, service: str, operation: str) -> dict[str, object]:
         """Do what a request of API 2.0 asks for: what is answered beside `result` and `errmsg`. Raises SendRejected."""
-        account, now_s, query = self._cloud.account, self._cloud.clock.now_s(), request.query_params
+        account, now_s, query = self._cloud.account, self._cloud.clock.signing_time_s(), request.query_params
         body = await _read(request)
         if service != api2.SERVICE:
             raise SendRejected(VendorError.UNSUPPORTED, f"{service}/{operation}; {api2.SERVICE} alone is emulated")

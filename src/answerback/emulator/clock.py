@@ -13,6 +13,9 @@ class Clock(Protocol):
     def now_s(self) -> float:
         """Unix time."""
 
+    def signing_time_s(self) -> float:
+        """Unix time as a sender should have it: what its signature is checked against."""
+
     async def wait(self, seconds: float) -> None:
         """Return after so many of the cloud's seconds."""
 
@@ -24,7 +27,10 @@ class FastClock:
         self._speed = speed
 
     def now_s(self) -> float:
-        """Unix time; it does not run ahead, or the senders' signatures would be out of date."""
+        """Unix time; it does not run ahead."""
+        return time.time()
+
+    def signing_time_s(self) -> float:
         return time.time()
 
     async def wait(self, seconds: float) -> None:
@@ -43,6 +49,10 @@ class VirtualClock:
     def now_s(self) -> float:
         """Unix time, as far as it was moved."""
         return self._now_s
+
+    def signing_time_s(self) -> float:
+        """This process's own time: moving the clock does not move that of the program under test."""
+        return time.time()
 
     async def wait(self, seconds: float) -> None:
         """Return when the clock was moved so far."""
