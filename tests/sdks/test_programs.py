@@ -30,7 +30,7 @@ HTTPS_ALONE = ("node", "2.0")
 @pytest.fixture(scope="module", params=["http", "https"])
 def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VoiceCloud]:
     """An emulator, with and without a certificate of its own making."""
-    home = tmp_path_factory.mktemp("cloud")
+    home = tmp_path_factory.mktemp("the cloud")
     secure: dict[str, Any] = {"https": True} if request.param == "https" else {}
     with VoiceCloud(home, NOBODY, instant=True, retries=0, **secure) as running:
         yield running
@@ -65,9 +65,10 @@ def trust(language: str, hints: Mapping[str, str], api: str) -> tuple[Sequence[s
         "csharp": ".NET",
     }
     hint = next((how for sdk, how in hints.items() if names[language] in sdk), "")
-    if variable := re.match(r"(\w+)=(\S+)", hint):
-        return [], {variable[1]: variable[2]}
-    return shlex.split(hint)[1:] if hint.startswith(("java ", "php ")) else [], {}
+    words = shlex.split(hint) if hint.startswith(("java ", "php ")) or "_" in hint.partition("=")[0] else []
+    if words and "=" in words[0]:
+        return [], dict([words[0].split("=", 1)])
+    return words[1:], {}
 
 
 UNCHANGED = {
@@ -161,7 +162,7 @@ def test_an_sdk_that_is_pointed_nowhere_finds_the_emulator(
 MAKE_CERTIFICATE = """
 import json, sys, pathlib
 from answerback.emulator.authority import make_certificate, trust_hints
-print(json.dumps(trust_hints(make_certificate(pathlib.Path(sys.argv[1])), 443)))
+print(json.dumps(trust_hints(make_certificate(pathlib.Path(sys.argv[1])), "127.0.0.1", 443)))
 """
 
 

@@ -316,7 +316,10 @@ def test_method_v1_is_verified(algorithm: dict[str, str], method: str) -> None:
         (sign_v1(FLAT | {"Action": "SendVoice"}), "InvalidAction"),
         (sign_v1(FLAT | {"Version": "2021-01-11"}), "NoSuchVersion"),
         (sign_v1(FLAT | {"PlayTimes": "4"}), "FailedOperation.InvalidParameters"),
-        *((sign_v1(without(FLAT, name)), "MissingParameter") for name in ("Action", "Region", "Nonce", "SecretId", "TemplateId")),
+        *(
+            (sign_v1(without(FLAT, name)), "MissingParameter")
+            for name in ("Action", "Region", "Nonce", "SecretId", "TemplateId")
+        ),
         (sign_v1(FLAT | {"PlayTime": "1"}), "UnknownParameter"),
         (FLAT, "MissingParameter"),
     ],

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import msgspec
 import typer
@@ -118,15 +119,17 @@ def emulate(  # each is a flag
     configure_logs("warning" if quiet else "info", "console")
     if https and certificate:
         raise ConfigError("--https makes a certificate of its own: leave out --certificate")
-    authority = None
-    if https:
-        from answerback.emulator.authority import make_certificate, trust_hints
-
-        files = make_certificate(https_dir)
-        certificate, authority = files.certificate, files.authority.resolve()
     check_certificate(certificate)
     with bind_socket(host, port) as listener:
-        url = base_url(listener, secure=certificate is not None)
+        authority, trust = None, None
+        url = base_url(listener, secure=https or certificate is not None)
+        if https:
+            from answerback.emulator.authority import make_certificate, trust_hints
+
+            address = urlsplit(url).hostname or host
+            files = make_certificate(https_dir, (address, host))
+            certificate, authority = files.certificate, files.authority.resolve()
+            trust = trust_hints(files, address, listener.getsockname()[1])
         summary: dict[str, Any] = {
             "url": url,
             "applications": [
@@ -135,8 +138,8 @@ def emulate(  # each is a flag
             ],
             "secrets": account.secrets,
         }
-        if https:
-            summary |= {"authority": str(authority), "trust": trust_hints(files, listener.getsockname()[1])}
+        if trust:
+            summary |= {"authority": str(authority), "trust": trust}
 
         def started(_: Cloud) -> None:
             if as_json:

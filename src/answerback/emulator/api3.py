@@ -33,9 +33,10 @@ _FIELDS = {
     CallbackKind.PROMPT: _COMMON_FIELDS | {"TemplateId", "TemplateParamSet"},
     CallbackKind.CODE: _COMMON_FIELDS | {"CodeMessage"},
 }
-_V1_FIELDS = frozenset(
-    "Action Version Region Timestamp Nonce SecretId Signature SignatureMethod Token Language RequestClient".split()
-)
+_V1_FIELDS = {
+    *("Action", "Version", "Region", "Timestamp", "Nonce", "SecretId", "Signature", "SignatureMethod"),
+    *("Token", "Language", "RequestClient"),
+}
 _PLAYS = range(1, 4)
 _MAX_CONTEXT_CHARS = 512
 _ITEM = re.compile(r"(\w+)\.([0-9]{1,4})", re.ASCII)
@@ -52,8 +53,10 @@ def parse_send_request(account: Account, request: ApiRequest, now_s: float) -> S
     fields = _nested_fields(request.parameters) if flat else read_fields(request.body)
     content = "TemplateId" if kind is CallbackKind.PROMPT else "CodeMessage"
     require(fields, content, "CalledNumber", "VoiceSdkAppid")
-    if unknown := fields.keys() - _FIELDS[kind] - (_V1_FIELDS if request.uses_v1 else frozenset()):
-        raise SendRejected(VendorError.UNKNOWN_PARAMETER, f"{min(unknown)}; there are {', '.join(sorted(_FIELDS[kind]))}")
+    if unknown := fields.keys() - _FIELDS[kind] - (_V1_FIELDS if request.uses_v1 else set()):
+        raise SendRejected(
+            VendorError.UNKNOWN_PARAMETER, f"{min(unknown)}; there are {', '.join(sorted(_FIELDS[kind]))}"
+        )
     plays = fields.get("PlayTimes", 2)
     if not isinstance(plays, int) or isinstance(plays, bool) or plays not in _PLAYS:
         raise SendRejected(VendorError.PARAMETERS, "PlayTimes is 1, 2 or 3")

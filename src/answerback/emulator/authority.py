@@ -1,8 +1,11 @@
 """A certificate for the emulator, by an authority made for it alone, and how each SDK is made to trust that."""
 
 import ipaddress
+import json
 import os
-from collections.abc import Mapping
+import shlex
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +13,13 @@ from typing import NamedTuple
 from answerback.errors import ConfigError, MissingExtra, describe_os_error
 
 try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+try:
     from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import rsa
     from cryptography.hazmat.primitives.serialization import (
@@ -31,8 +40,7 @@ TRUST_STORE_PASSWORD = "changeit"  # noqa: S105  # it guards a public certificat
 
 _HTTPS_PORT = 443
 _AUTHORITY = "Answerback emulator authority"
-_NAMES = ("localhost", *HOSTS)
-_ADDRESS = ipaddress.IPv4Address("127.0.0.1")
+_NAMES = ("localhost", "127.0.0.1", "::1", *HOSTS)
 _VALID = timedelta(days=365)
 _SPARE = timedelta(days=7)
 _NO_USE = dict.fromkeys(
@@ -59,52 +67,91 @@ class AuthorityFiles(NamedTuple):
     certificate: Path
 
 
-def make_certificate(directory: Path) -> AuthorityFiles:
-    """The files in `directory`, the same for a year, then anew. Raises ConfigError.
+def make_certificate(directory: Path, names: Collection[str] = ()) -> AuthorityFiles:
+    """The files in `directory`, the same for a year, then anew; for `names`, hosts and addresses, as well. Raises ConfigError.
 
     The authority's key is thrown away, so that nothing else can be signed in its name.
     """
     files = AuthorityFiles(*(directory / name for name in ("authority.pem", "authority.p12", "emulator.pem")))
+    wanted = [name for name in map(_general_name, dict.fromkeys((*_NAMES, *names))) if not _means_any(name)]
     try:
-        if not _is_usable(files):
-            directory.mkdir(parents=True, exist_ok=True)
-            _write(files)
+        directory.mkdir(parents=True, exist_ok=True)
+        with _locked(directory):
+            if not _is_usable(files, wanted):
+                _write(files, wanted)
     except OSError as error:
         raise ConfigError(f"--https-dir: {directory}: {describe_os_error(error)}") from error
     return files
 
 
-def trust_hints(files: AuthorityFiles, port: int) -> Mapping[str, str]:
-    """SDK -> what makes it take the emulator for the cloud."""
-    authority, store = files.authority.resolve(), files.trust_store.resolve()
-    trusted_by_java = f"-Djavax.net.ssl.trustStore={store} -Djavax.net.ssl.trustStorePassword={TRUST_STORE_PASSWORD}"
+def trust_hints(files: AuthorityFiles, address: str, port: int) -> Mapping[str, str]:
+    """SDK -> what makes it take the emulator, at `address`, for the cloud."""
+    authority, store = str(files.authority.resolve()), files.trust_store.resolve()
+    file = shlex.quote(authority)
+    trusted_by_java = shlex.join(
+        [f"-Djavax.net.ssl.trustStore={store}", f"-Djavax.net.ssl.trustStorePassword={TRUST_STORE_PASSWORD}"]
+    )
     at_443 = "" if port == _HTTPS_PORT else f", and --port {_HTTPS_PORT}"
     return {
-        "Python 2.0, Go": f"SSL_CERT_FILE={authority}",
-        "Python 3.0": f'HttpProfile(certification="{authority}")',
-        "Node": f"NODE_EXTRA_CA_CERTS={authority}",
+        "Python 2.0, Go": f"SSL_CERT_FILE={file}",
+        "Python 3.0": f"HttpProfile(certification={json.dumps(authority, ensure_ascii=False)})",
+        "Node": f"NODE_EXTRA_CA_CERTS={file}",
         "Java": f"java {trusted_by_java}",
-        "PHP 3.0": f"php -d openssl.cafile={authority}",
+        "PHP 3.0": f"php -d {shlex.quote(f'openssl.cafile={authority}')}",
         "PHP 2.0": "nothing: it checks no certificate",
-        ".NET": f"SSL_CERT_FILE={authority} on Linux, elsewhere the store of the system",
-        "Any, unchanged": f"127.0.0.1 {' '.join(HOSTS)} in the hosts file{at_443}",
+        ".NET": f"SSL_CERT_FILE={file} on Linux, elsewhere the store of the system",
+        "Any, unchanged": f"{address} {' '.join(HOSTS)} in the hosts file{at_443}",
     }
 
 
-def _is_usable(files: AuthorityFiles) -> bool:
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Let nobody else make the files meanwhile: those of two would not fit each other."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _is_usable(files: AuthorityFiles, names: Collection[x509.GeneralName]) -> bool:
+    """Whether the files are there, are of one authority, are for all of `names` and will be for a while."""
     if not all(file.exists() for file in files):
         return False
     try:
         certificate = x509.load_pem_x509_certificate(files.certificate.read_bytes())
-    except ValueError:  # cut off, or somebody's notes
+        authority = x509.load_pem_x509_certificate(files.authority.read_bytes())
+        certificate.verify_directly_issued_by(authority)
+        store = pkcs12.load_pkcs12(files.trust_store.read_bytes(), TRUST_STORE_PASSWORD.encode())
+        known = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, InvalidSignature, x509.ExtensionNotFound):  # cut off, somebody's notes, or another authority's
         return False
-    return certificate.not_valid_after_utc > datetime.now(UTC) + _SPARE
+    return (
+        certificate.not_valid_after_utc > datetime.now(UTC) + _SPARE
+        and [one.certificate for one in store.additional_certs] == [authority]
+        and set(names) <= set(known)
+    )
 
 
-def _write(files: AuthorityFiles) -> None:
+def _means_any(name: x509.GeneralName) -> bool:
+    return isinstance(name, x509.IPAddress) and name.value.is_unspecified
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _write(files: AuthorityFiles, names: Collection[x509.GeneralName]) -> None:
     authority_key, key = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
     authority = _authority(authority_key)
-    certificate = _certificate(key, authority_key)
+    certificate = _certificate(key, authority_key, names)
     store = [pkcs12.PKCS12Certificate(authority, b"answerback-emulator")]
     files.authority.write_bytes(authority.public_bytes(Encoding.PEM))
     files.trust_store.write_bytes(
@@ -124,8 +171,9 @@ def _authority(key: rsa.RSAPrivateKey) -> x509.Certificate:
     )
 
 
-def _certificate(key: rsa.RSAPrivateKey, authority_key: rsa.RSAPrivateKey) -> x509.Certificate:
-    names = [*map(x509.DNSName, _NAMES), x509.IPAddress(_ADDRESS)]
+def _certificate(
+    key: rsa.RSAPrivateKey, authority_key: rsa.RSAPrivateKey, names: Collection[x509.GeneralName]
+) -> x509.Certificate:
     return (
         _unsigned("Answerback emulator", key, authority_key)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
