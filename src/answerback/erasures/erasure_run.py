@@ -15,19 +15,8 @@ from answerback.inbox.erasing import compact_inbox, count_inbox, erase_inbox
 from answerback.ledger import Ledger, LedgerConfig
 from answerback.ledger.backends.driver_errors import translate_driver_errors
 from answerback.ledger.backends.sqlite.engine import compact
-from answerback.ledger.write.erasures import (
-    TARGETS,
-    Erasure,
-    ErasureTarget,
-    Key,
-    count_erased,
-    erase_rows,
-    find_erasure,
-    find_page,
-    finish_erasure,
-    forget_number,
-    last_key,
-)
+from answerback.ledger.write.erasure_targets import TARGETS, ErasureTarget, Key, erase_rows, find_page, last_key
+from answerback.ledger.write.erasures import Erasure, count_erased, find_erasure, finish_erasure, forget_number
 from answerback.ledger.write.subscriptions import SubscriptionCache
 
 _ROWS_PER_PAGE = 500
