@@ -6,25 +6,24 @@ Synchronous on purpose. `writer` calls it in a process of its own, the API reads
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
 from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
 
-from answerback.domain.batches import BatchDecodeError
 from answerback.domain.calls import public_id
 from answerback.domain.endpoints import Attempt, Delivery, Endpoint
-from answerback.domain.models import ApiKey, Call, Page, ParsedCallback, QuarantineItem, RawCallback, StoredCallback
+from answerback.domain.models import ApiKey, Call, Page, QuarantineItem, StoredCallback
 from answerback.domain.statistics import Statistics
 from answerback.errors import CallbackRejected, LedgerUnavailable, UnavailableReason
 from answerback.ledger.admin import api_keys, endpoints, sessions
-from answerback.ledger.admin.audit import Actor, AuditAction, AuditEvent, find_events, record_event
+from answerback.ledger.admin.audit import Actor, AuditEvent, find_events
 from answerback.ledger.backends import bulk_sql
 from answerback.ledger.backends.driver_errors import translate_driver_errors
+from answerback.ledger.backends.transactions import Transactions
 from answerback.ledger.read import calls, deliveries, statistics
 from answerback.ledger.read.callbacks import find_callbacks
-from answerback.ledger.read.paging import MAX_ID
 from answerback.ledger.read.quarantine import (
     find_quarantined,
     find_quarantined_body,
@@ -32,44 +31,19 @@ from answerback.ledger.read.quarantine import (
     measure_quarantine,
 )
 from answerback.ledger.read.statistics import HourRange
-from answerback.ledger.tables import call_key, quarantine, write_probes
+from answerback.ledger.tables import write_probes
 from answerback.ledger.types import Item, Receipt, RecordResult, to_us
-from answerback.ledger.write.batch_writer import PRUNED, never, record
+from answerback.ledger.write.batch_writer import never, record
 from answerback.ledger.write.bisection import REFUSED, can_bisect, record_bisected
 from answerback.ledger.write.log_positions import advance_position, claim_new_batches, forget_batches
-from answerback.ledger.write.log_rows import LogRow, LogSlice, parse_row, parse_slices
+from answerback.ledger.write.log_rows import LogRow, LogSlice, parse_slices
 from answerback.ledger.write.quarantine import QuarantineWriter
-from answerback.ledger.write.retention import find_pruned
+from answerback.ledger.write.requeue import parse_again, requeue
 from answerback.ledger.write.subscriptions import SubscriptionCache
-from answerback.storage.disk import FileIds, SQLiteFiles
-from answerback.tencent.parsing import parse_callback
+from answerback.storage.disk import FileIds
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class Transactions(Protocol):
-    """How one backend writes."""
-
-    def write(
-        self,
-        work: Callable[[Connection], T],
-        on_rollback: Callable[[], None],
-        *,
-        shared: bool = False,
-        idempotent: bool = False,
-    ) -> T:
-        """Do `work` in a transaction, committed when it returns; `on_rollback` is called each time it was not.
-
-        Shared with others, if the backend can: `work` locks what it changes. `idempotent`: to do it twice does no harm.
-        """
-
-    @property
-    def files(self) -> SQLiteFiles | None:
-        """The files that it writes, where there are any."""
-
-    def close(self) -> None:
-        """Close the ledger's resources."""
 
 
 class Ledger:
@@ -274,17 +248,7 @@ class Ledger:
 
     def delete_quarantined(self, ids: Sequence[int], actor: Actor) -> int:
         """Throw refused bodies away; how many there were."""
-        known = [id_ for id_ in ids if 0 <= id_ < MAX_ID]
-
-        def work(connection: Connection, _: SubscriptionCache) -> int:
-            self.quarantine_bounds.invalidate_count()
-            gone = quarantine.delete().where(quarantine.c.id.in_(known)).returning(quarantine.c.id)
-            if dropped := sorted(connection.execute(gone).scalars()):
-                words = ("quarantined body",) if len(dropped) == 1 else (len(dropped), "quarantined bodies")
-                record_event(connection, actor, AuditAction.QUARANTINE_DELETED, datetime.now(UTC), *words, *dropped)
-            return len(dropped)
-
-        return self.write(work)
+        return self.write(lambda connection, _: self.quarantine_bounds.delete(connection, ids, actor))
 
     def quarantine_size(self) -> tuple[int, int]:
         """How many bodies are in quarantine, and their bytes."""
@@ -301,22 +265,13 @@ class Ledger:
     def reprocess_quarantined(self, id_: int, actor: Actor) -> RecordResult:
         """Do what `requeue` does, and return also the jobs that follow from it."""
         kept = self.quarantined_body(id_)
-
-        def work(connection: Connection, subscriptions: SubscriptionCache) -> RecordResult:
-            find_quarantined_body(connection, id_)  # it may be gone by now
-            if not kept.is_rows and find_pruned(connection, keys):
-                raise CallbackRejected(PRUNED)
-            recorded = record(connection, [received], self.quarantine_bounds, subscriptions)
-            connection.execute(quarantine.delete().where(quarantine.c.id == id_))
-            target = ("quarantined body", id_, "of", kept.channel)
-            record_event(connection, actor, AuditAction.QUARANTINE_REQUEUED, datetime.now(UTC), *target)
-            self.quarantine_bounds.invalidate_count()
-            return recorded
-
-        received = _parse_again(kept)
-        keys = [(one.channel, call_key(one.callback.callid)) for one in received if isinstance(one, ParsedCallback)]
+        received = parse_again(kept)
         try:
-            return self.write(work)
+            return self.write(
+                lambda connection, subscriptions: requeue(
+                    connection, kept, received, actor, self.quarantine_bounds, subscriptions
+                )
+            )
         except LedgerUnavailable as error:
             if error.reason is not UnavailableReason.VALUE:
                 raise
@@ -372,15 +327,3 @@ class Ledger:
     def close(self) -> None:
         self._transactions.close()
         self.engine.dispose()
-
-
-def _parse_again(kept: QuarantineItem) -> Sequence[Item]:
-    """What a quarantined item holds. Raises CallbackRejected."""
-    if not kept.is_rows:
-        return [parse_callback(RawCallback(kept.channel, kept.raw, kept.received_at))]
-    if not kept.requeueable:
-        raise CallbackRejected(kept.reason)
-    try:
-        return parse_row(kept.raw)
-    except BatchDecodeError as error:
-        raise CallbackRejected(str(error)) from error

@@ -5,12 +5,16 @@ what it is, and nobody can push out what was there before.
 """
 
 import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from hashlib import blake2b
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from answerback.domain.models import ParsedCallback, RejectedCallback
+from answerback.ledger.admin.audit import Actor, AuditAction, record_event
+from answerback.ledger.read.paging import MAX_ID
 from answerback.ledger.tables import quarantine, saturating_add
 from answerback.ledger.types import Disposition, Receipt, to_us
 from answerback.tencent.codes import ResponseCode
@@ -83,6 +87,16 @@ class QuarantineWriter:
         self._used_bytes += size_bytes
         self._used_bodies += 1
         return True
+
+    def delete(self, connection: Connection, ids: Sequence[int], actor: Actor) -> int:
+        """Throw refused bodies away; how many there were."""
+        self.invalidate_count()
+        known = [id_ for id_ in ids if 0 <= id_ < MAX_ID]
+        gone = quarantine.delete().where(quarantine.c.id.in_(known)).returning(quarantine.c.id)
+        if dropped := sorted(connection.execute(gone).scalars()):
+            words = ("quarantined body",) if len(dropped) == 1 else (len(dropped), "quarantined bodies")
+            record_event(connection, actor, AuditAction.QUARANTINE_DELETED, datetime.now(UTC), *words, *dropped)
+        return len(dropped)
 
     def invalidate_count(self) -> None:
         """Forget what is thought to be there: a transaction was undone, or something was taken out."""
