@@ -368,7 +368,8 @@ def _argument(parameter: Any) -> str:
 def _spelled(parameter: Any) -> str:
     if _is_argument(parameter):
         return _argument(parameter)
-    return parameter.opts[0] if parameter.is_flag else f"{parameter.opts[0]} {parameter.name.upper()}"
+    option = parameter.opts[0]
+    return option if parameter.is_flag else f"{option} {option.removeprefix('--').replace('-', '_').upper()}"
 
 
 def _meaning(parameter: Any) -> str:

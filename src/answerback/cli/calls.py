@@ -1,7 +1,6 @@
 """`answerback calls` and `answerback callbacks`: what became of a call."""
 
-from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Unpack
 
 import typer
 
@@ -25,33 +24,13 @@ Channel = Annotated[str | None, typer.Option(help="The channel; required if seve
 @for_gateway
 def list_calls(
     target: GatewayTarget,
-    channel: options.ByChannel = None,
-    mobile: options.ByMobile = None,
-    outcome: options.ByOutcome = None,
-    kind: options.ByKind = None,
-    failure_code: options.ByFailureCode = None,
-    reference: options.ByReference = None,
-    since: options.UtcTime = None,
-    until: options.UtcTime = None,
-    limit: options.Limit = 50,
-    cursor: options.Cursor = None,
     full_numbers: FullNumbers = False,
     as_json: AsJson = False,
+    **query: Unpack[options.CallPaging],
 ) -> None:
     """List calls, newest first."""
     with target.open(full_numbers=full_numbers) as gateway:
-        page = gateway.calls.list(
-            channel=channel,
-            mobile=mobile,
-            outcome=outcome,
-            kind=kind,
-            failure_code=failure_code,
-            reference=reference,
-            since=_utc(since),
-            until=_utc(until),
-            page_size=limit,
-            cursor=cursor,
-        ).first()
+        page = gateway.calls.list(**query).first()
     print_page(page, _call_row, tr("no calls"), as_json=as_json)
 
 
@@ -76,19 +55,14 @@ def show_callbacks(
     target: GatewayTarget,
     callid: Callid,
     channel: Channel = None,
-    limit: options.Limit = 50,
-    cursor: options.Cursor = None,
     full_numbers: FullNumbers = False,
     as_json: AsJson = False,
+    **paging: Unpack[options.Paging],
 ) -> None:
     """Show a call's callbacks as they were received, in order; fewer than --limit if they are large."""
     with target.open(full_numbers=full_numbers) as gateway:
-        page = gateway.calls.callbacks(callid, channel=channel, page_size=limit, cursor=cursor).first()
+        page = gateway.calls.callbacks(callid, channel=channel, **paging).first()
     print_page(page, _callback_row, tr("no callbacks"), as_json=as_json)
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return moment and moment.replace(tzinfo=UTC)
 
 
 def _call_row(view: CallView) -> dict[str, object]:

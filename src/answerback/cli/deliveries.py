@@ -1,7 +1,7 @@
 """`answerback deliveries`: deliveries of events to endpoints, and replays."""
 
 import time
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Unpack, cast
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -40,19 +40,12 @@ _COLOURS = {DeliveryState.DELIVERED: "green", DeliveryState.DEAD: "red"}
 @for_gateway
 def list_deliveries(
     target: GatewayTarget,
-    endpoint: options.ByEndpoint = None,
-    state: options.ByState = None,
-    callid: options.ByCallid = None,
-    channel: options.ByChannel = None,
-    limit: options.Limit = 50,
-    cursor: options.Cursor = None,
     as_json: AsJson = False,
+    **query: Unpack[options.DeliveryPaging],
 ) -> None:
     """List deliveries, newest first."""
     with target.open() as gateway:
-        page = gateway.deliveries.list(
-            endpoint=endpoint, state=state, callid=callid, channel=channel, page_size=limit, cursor=cursor
-        ).first()
+        page = gateway.deliveries.list(**query).first()
     print_page(page, _delivery_row, tr("no deliveries"), as_json=as_json)
 
 
@@ -95,12 +88,8 @@ def replay_deliveries(
         str | None, typer.Option(help="The endpoint to deliver to again: with --all-dead, or a selection of calls.")
     ] = None,
     dead: Annotated[bool, typer.Option("--all-dead", help="All its dead deliveries.")] = False,
-    since: options.UtcTime = None,
-    until: options.UtcTime = None,
-    outcome: options.ByOutcome = None,
-    kind: options.ByKind = None,
-    mobile: options.ByMobile = None,
     as_json: AsJson = False,
+    **calls: Unpack[options.ReplaySelection],
 ) -> None:
     """Deliver again: one delivery, all dead ones of an endpoint, or everything about some calls. The ids stay the same."""
     if (id is None) == (endpoint is None):
@@ -110,7 +99,6 @@ def replay_deliveries(
             delivery = client.deliveries.replay(_id(id or ""))
             said = tr("delivery {one.id} to {one.endpoint} is {one.state}", one=delivery)
         else:
-            calls = {"since": since, "until": until, "outcome": outcome, "kind": kind, "mobile": mobile}
             chosen = cast("ReplaySelection", {name: value for name, value in calls.items() if value is not None})
             replay = _wait_for_replay(client, client.replays.start(endpoint, dead=dead, **chosen))
             said = tr("{one.replayed} deliveries to {one.endpoint} are queued again", one=replay)

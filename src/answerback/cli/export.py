@@ -4,9 +4,8 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, BinaryIO, Unpack
 
 import typer
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -23,8 +22,6 @@ from answerback.service.check_result import format_bytes
 _OWNER_ONLY = 0o600
 _STDOUT = Path("-")
 
-Moment = typer.Option(formats=options.TIME_FORMATS, help="In --timezone.")
-
 
 @for_gateway
 def export(
@@ -32,40 +29,17 @@ def export(
     dataset: Annotated[Dataset, typer.Argument(help="What to export.")],
     file_format: Annotated[FileFormat, typer.Option("--format", help="The file format.")] = FileFormat.CSV,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write; - is standard output.")] = _STDOUT,
-    channel: options.ByChannel = None,
-    mobile: options.ByMobile = None,
-    outcome: options.ByOutcome = None,
-    kind: options.ByKind = None,
-    failure_code: options.ByFailureCode = None,
-    reference: options.ByReference = None,
-    since: Annotated[datetime | None, Moment] = None,
-    until: Annotated[datetime | None, Moment] = None,
-    timezone: options.Timezone = "UTC",
-    endpoint: options.ByEndpoint = None,
-    state: options.ByState = None,
-    callid: options.ByCallid = None,
     full_numbers: FullNumbers = False,
+    **filters: Unpack[options.ExportFilter],
 ) -> None:
-    zone = options.load_zone(timezone)
+    zone = options.load_zone(filters["timezone"])
+    for name in ("since", "until"):
+        if (moment := filters[name]) is not None:
+            filters[name] = moment.replace(tzinfo=zone)
     if output == _STDOUT and not file_format.is_text and sys.stdout.isatty():
         fail(tr("{format} is not for a terminal: name a file with --output", format=file_format))
     with target.open(full_numbers=full_numbers) as gateway:
-        exported = gateway.export(
-            dataset,
-            file_format,
-            channel=channel,
-            mobile=mobile,
-            outcome=outcome,
-            kind=kind,
-            failure_code=failure_code,
-            reference=reference,
-            since=since and since.replace(tzinfo=zone),
-            until=until and until.replace(tzinfo=zone),
-            timezone=timezone,
-            endpoint=endpoint,
-            state=state,
-            callid=callid,
-        )
+        exported = gateway.export(dataset, file_format, **filters)
         if output == _STDOUT:
             _to_stdout(exported, dataset)
             return

@@ -1,8 +1,9 @@
 """The options that several commands share, and the settings they make."""
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
@@ -24,20 +25,72 @@ DatabaseUrl = Annotated[
 ]
 Timezone = Annotated[str, typer.Option("--timezone", help="Time zone of times that name none.")]
 
-Limit = Annotated[int, typer.Option(min=1, max=MAX_PAGE_SIZE, help="Maximum number of rows.")]
-Cursor = Annotated[str | None, typer.Option(help="The next_cursor of the previous page.")]
 ByChannel = Annotated[str | None, typer.Option(help="Only this channel.")]
 ByMobile = Annotated[str | None, typer.Option(help="Only calls to this number, in any notation.")]
 ByOutcome = Annotated[Outcome | None, typer.Option(help="Only calls with this outcome.")]
 ByKind = Annotated[CallbackKind | None, typer.Option(help="Only calls of this kind.")]
-ByFailureCode = Annotated[int | None, typer.Option(help="Only calls with this failure code.")]
-ByReference = Annotated[str | None, typer.Option(help="Only calls with this reference.")]
-ByEndpoint = Annotated[str | None, typer.Option(help="Only deliveries to this endpoint.")]
-ByState = Annotated[DeliveryState | None, typer.Option(help="Only deliveries in this state.")]
-ByCallid = Annotated[str | None, typer.Option(help="Only deliveries of this call.")]
 
 TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
-UtcTime = Annotated[datetime | None, typer.Option(formats=TIME_FORMATS, help="In UTC.")]
+
+
+def _to_utc(moment: datetime | None) -> datetime | None:
+    return moment and moment.replace(tzinfo=UTC)
+
+
+UtcTime = Annotated[datetime | None, typer.Option(formats=TIME_FORMATS, callback=_to_utc, help="In UTC.")]
+ZonedTime = Annotated[datetime | None, typer.Option(formats=TIME_FORMATS, help="In --timezone.")]
+
+
+# Options that go on as they are, by the names that they have in /v1 and in the client: `**filters: Unpack[...]` of a
+# command for a gateway stands for all of a group.
+
+
+class Paging(TypedDict):
+    page_size: Annotated[int, typer.Option("--limit", min=1, max=MAX_PAGE_SIZE, help="Maximum number of rows.")]
+    cursor: Annotated[str | None, typer.Option(help="The next_cursor of the previous page.")]
+
+
+class CallSelection(TypedDict):
+    channel: ByChannel
+    mobile: ByMobile
+    outcome: ByOutcome
+    kind: ByKind
+    failure_code: Annotated[int | None, typer.Option(help="Only calls with this failure code.")]
+    reference: Annotated[str | None, typer.Option(help="Only calls with this reference.")]
+
+
+class DeliverySelection(TypedDict):
+    endpoint: Annotated[str | None, typer.Option(help="Only deliveries to this endpoint.")]
+    state: Annotated[DeliveryState | None, typer.Option(help="Only deliveries in this state.")]
+    callid: Annotated[str | None, typer.Option(help="Only deliveries of this call.")]
+
+
+class TimeSelection(TypedDict):
+    since: UtcTime
+    until: UtcTime
+
+
+class CallPaging(CallSelection, TimeSelection, Paging): ...
+
+
+class DeliveryPaging(DeliverySelection, Paging):
+    channel: ByChannel
+
+
+class ExportFilter(CallSelection, DeliverySelection):
+    since: ZonedTime
+    until: ZonedTime
+    timezone: Timezone
+
+
+class ReplaySelection(TimeSelection):
+    outcome: ByOutcome
+    kind: ByKind
+    mobile: ByMobile
+
+
+DEFAULTS: Mapping[str, object] = {"page_size": 50, "timezone": "UTC", "notify_on_update": False}
+"""What an option of a group is where nobody says; of all others it is None."""
 
 _OPTION_SETTINGS = {"database_url": ("ledger", "url"), "stream": ("stream", "url")}
 """Options of sections other than `server`."""

@@ -1,12 +1,12 @@
 """`answerback quarantine`: request bodies that could not be parsed."""
 
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Unpack
 
 import typer
 
 from answerback.cli.language import tr
-from answerback.cli.options import ByChannel, Cursor, Limit
+from answerback.cli.options import ByChannel, Paging
 from answerback.cli.output import AsJson, FullNumbers, format_time, out, print_json, print_page, print_view
 from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.domain.models import MAX_PAGE_SIZE
@@ -22,13 +22,12 @@ app = typer.Typer(no_args_is_help=True)
 def list_bodies(
     target: GatewayTarget,
     channel: ByChannel = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
     as_json: AsJson = False,
+    **paging: Unpack[Paging],
 ) -> None:
     """List the quarantined bodies, newest first, with the reason."""
     with target.open() as gateway:
-        page = gateway.quarantine.list(channel=channel, page_size=limit, cursor=cursor).first()
+        page = gateway.quarantine.list(channel=channel, **paging).first()
     print_page(page, _body_row, tr("nothing in quarantine"), as_json=as_json)
 
 

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from copy import copy
 from functools import cached_property, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, get_args, get_type_hints
 
 import typer
 
 from answerback.cli.connection import CA_FILE, Remote, connect, read_text
 from answerback.cli.language import tr, tr_message
-from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
+from answerback.cli.options import DEFAULTS, Config, DatabaseUrl, DataDir, load_cli_settings
 from answerback.cli.output import err
 from answerback.cli.profiles import DEFAULT_PROFILE, Profile, load_profile, profile_path
 from answerback.errors import ConfigError
@@ -198,13 +198,27 @@ _PARAMETERS = {
 }
 
 
+_LAST = ("full_numbers", "as_json")
+"""How something is shown; what it is stands above that in the help."""
+
+
+def _option_parameter(name: str, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=DEFAULTS.get(name), annotation=annotation)
+
+
 def for_gateway(command: Callable[Concatenate[GatewayTarget, P], None]) -> Callable[..., None]:
-    """`command`, with options that name the gateway in place of its first parameter."""
-    parameters = list(inspect.signature(command).parameters.values())[1:]
-    options = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for name, annotation in _PARAMETERS.items()
-    ]
+    """`command`, with options that name the gateway in place of its first parameter, and those of a group in place of `**group`."""
+    own, group = [], {}
+    for parameter in list(inspect.signature(command).parameters.values())[1:]:
+        if parameter.kind is parameter.VAR_KEYWORD:
+            (shape,) = get_args(parameter.annotation)
+            group = get_type_hints(shape, include_extras=True)
+        else:
+            own.append(parameter.replace(kind=parameter.KEYWORD_ONLY))
+    last = [parameter for parameter in own if parameter.name in _LAST]
+    own = [parameter for parameter in own if parameter.name not in _LAST]
+    parameters = [*own, *map(_option_parameter, group, group.values()), *last]
+    options = list(map(_option_parameter, _PARAMETERS, _PARAMETERS.values()))
 
     @wraps(command)
     def run(*arguments: Any, **named: Any) -> None:
