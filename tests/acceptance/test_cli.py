@@ -376,11 +376,11 @@ def in_memory() -> Iterator[Path]:
 
 
 def test_the_doctor_finds_a_place_that_forgets(in_memory: Path) -> None:
-    """A data directory in memory is bad: exit status 1, and nothing is made there."""
+    """A data directory in memory is an error: exit status 1, and nothing is made there."""
     done = run("doctor", "--data-dir", in_memory / "data", "--json", cwd=in_memory)
     assert done.returncode == 1
     place = json.loads(done.stdout)["items"][0]
-    assert (place["check"], place["level"]) == ("durable storage", "bad")
+    assert (place["check"], place["level"]) == ("durable storage", "error")
     assert "tmpfs" in place["finding"]
     assert not (in_memory / "data").exists()
 

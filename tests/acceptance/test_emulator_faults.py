@@ -1,4 +1,4 @@
-"""Whatever the weather: when the cloud is done, the ledger equals what the emulator says happened."""
+"""Whatever the faults: when the cloud is done, the ledger equals what the emulator says happened."""
 
 import random
 from collections import Counter
@@ -31,7 +31,7 @@ STORM: dict[str, Any] = {
     "chunked": 0.3,
     "drops": 0.3,
 }
-WEATHERS: dict[str, dict[str, Any]] = {
+PROFILES: dict[str, dict[str, Any]] = {
     "fair": FAIR,
     "storm": STORM | {"instant": True},
     "storm in time": STORM | {"speed": 40},
@@ -40,12 +40,12 @@ WEATHERS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize(("name", "seed"), [(name, seed) for seed, name in enumerate(WEATHERS)])
+@pytest.mark.parametrize(("name", "seed"), [(name, seed) for seed, name in enumerate(PROFILES)])
 def test_the_ledger_equals_what_happened(gateway: Gateway, tmp_path: Path, name: str, seed: int) -> None:
     """Sixty calls of the table: outcome, result, code, keys, times and fee of each, and every callback counted once."""
     chance = random.Random(seed)
     rows = [chance.choice(SCRIPT_ROWS) for _ in range(CALLS)]
-    with VoiceCloud(tmp_path, gateway.url + CALLBACK, seed=seed, **WEATHERS[name]) as cloud:
+    with VoiceCloud(tmp_path, gateway.url + CALLBACK, seed=seed, **PROFILES[name]) as cloud:
         placed = {place(cloud, row, f"138{number:05}{row.ending}", chance): row for number, row in enumerate(rows)}
         cloud.await_finished()
         reported = {call["callid"]: call for call in cloud.calls()}
@@ -100,7 +100,7 @@ def outcome_of(course: CallScript) -> str:
 
 
 def befell(name: str, posts: list[dict[str, Any]]) -> None:
-    """The weather was as it was said: not one test in the sun."""
+    """The faults were there: not one run went without."""
     failed = [post for post in posts if post["error"] is not None]
     again = Counter((post["body"].lstrip("\ufeff")) for post in posts if post["error"] is None)
     if name == "fair":

@@ -120,7 +120,7 @@ def test_an_early_callback_that_is_not_taken_does_not_hold_up_the_send(voice_clo
     assert call.outcome == "answered"
 
 
-def test_the_weather_and_the_limits_can_be_chosen() -> None:
+def test_the_faults_and_the_limits_can_be_chosen() -> None:
     """Every callback twice, and a second call to a number refused."""
     reported: list[bytes] = []
     with VoiceCloud(faults=FaultProfile(duplicates=1.0), limits=Limits(per_night=None)) as cloud:

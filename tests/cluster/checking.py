@@ -102,8 +102,10 @@ def check_taken(taken: Sequence[Taken], load: Load, ranks: Mapping[Reported, int
         ids[reported].add(one.id)
         if one.status == 200:
             before.add(rank)
-    untold = [reported for reported in load.answered if ranks[reported] not in accepted[reported.callid]]
-    assert not untold, f"answered, and never taken: {len(untold)} of {len(load.answered)}, as {untold[0]}"
+    undelivered = [reported for reported in load.answered if ranks[reported] not in accepted[reported.callid]]
+    assert not undelivered, (
+        f"answered, and never taken: {len(undelivered)} of {len(load.answered)}, as {undelivered[0]}"
+    )
     assert all(len(known) == 1 for known in ids.values()), "a repeat by another id"
     assert len(set().union(*ids.values())) == len(ids), "one id for two callbacks"
     return repeats

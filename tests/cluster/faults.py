@@ -9,7 +9,7 @@ from typing import NamedTuple
 from cluster.deployment import Deployment
 from cluster.network import Network
 from cluster.primary_standby import Pair
-from cluster.tcp_proxy import Cables
+from cluster.tcp_proxy import TcpProxies
 from gateway import Gateway
 from nats_servers import NatsCluster
 
@@ -20,7 +20,7 @@ class Cluster(NamedTuple):
     pair: Pair
     deployment: Deployment
     nats: NatsCluster | None = None
-    network: Network | Cables | None = None
+    network: Network | TcpProxies | None = None
 
     @property
     def stream(self) -> NatsCluster:

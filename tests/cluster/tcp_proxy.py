@@ -13,10 +13,10 @@ from typing import Self
 from nats_servers import NatsCluster, Node
 
 
-class Cables:
+class TcpProxies:
     """Ports of this machine that lead to others; as a context manager they carry, and end at the end.
 
-    The ends of a cable are numbers of nodes: it carries nothing while one of them is cut off.
+    The ends of a proxy are numbers of nodes: it carries nothing while one of them is cut off.
     """
 
     def __init__(self) -> None:
@@ -105,19 +105,21 @@ class Cables:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class CabledCluster(NatsCluster):
-    """NATS servers that reach one another by cables only, and are reached by them, too, unless `clients` is False."""
+class ProxiedCluster(NatsCluster):
+    """NATS servers that reach one another by proxies only, and are reached by them, too, unless `clients` is False."""
 
-    def __init__(self, directory: Path, cables: Cables, *, clients: bool = True) -> None:
+    def __init__(self, directory: Path, proxies: TcpProxies, *, clients: bool = True) -> None:
         super().__init__(directory)
         numbers = range(len(self.nodes))
         if clients:
-            self._client_ports = [cables.lay(self.nodes[n].ports.client, n) for n in numbers]
-        self._routes = {(a, b): cables.lay(self.nodes[b].ports.route, a, b) for a in numbers for b in numbers if a != b}
+            self._client_ports = [proxies.lay(self.nodes[n].ports.client, n) for n in numbers]
+        self._routes = {
+            (a, b): proxies.lay(self.nodes[b].ports.route, a, b) for a in numbers for b in numbers if a != b
+        }
 
     def _config(self, node: Node) -> str:
         config, here = super()._config(node), self.nodes.index(node)
-        config = config.replace("no_advertise: true", 'no_advertise: true, advertise: "127.0.0.1:1"')  # by cables only
+        config = config.replace("no_advertise: true", 'no_advertise: true, advertise: "127.0.0.1:1"')  # by proxies only
         for (a, b), port in self._routes.items():
             if a == here:
                 there = self.nodes[b]

@@ -30,7 +30,7 @@ from cluster.faults import (
 )
 from cluster.network import POSSIBLE, Network
 from cluster.primary_standby import Pair
-from cluster.tcp_proxy import CabledCluster, Cables
+from cluster.tcp_proxy import ProxiedCluster, TcpProxies
 from nats_servers import NatsCluster
 
 pytestmark = pytest.mark.timeout(300)  # the first test waits for fifteen processes to start
@@ -57,11 +57,11 @@ OTHERS = (
 )
 
 
-def wired(stack: ExitStack, directory: Path) -> tuple[NatsCluster, Network | Cables]:
+def wired(stack: ExitStack, directory: Path) -> tuple[NatsCluster, Network | TcpProxies]:
     """Three nodes, and what connects them: namespaces where these are possible, or else this process."""
     if not POSSIBLE:
-        cables = stack.enter_context(Cables())
-        return stack.enter_context(CabledCluster(directory, cables)), cables
+        proxies = stack.enter_context(TcpProxies())
+        return stack.enter_context(ProxiedCluster(directory, proxies)), proxies
     network = stack.enter_context(Network(3))
     nats = NatsCluster(directory, hosts=network.hosts, prefixes=network.prefixes)
     return stack.enter_context(nats), network

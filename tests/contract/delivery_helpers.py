@@ -16,7 +16,7 @@ from answerback.ledger.read.calls import CallFilter
 from answerback.ledger.tables import attempts, calls, deliveries
 from answerback.ledger.types import AttemptRecord, DeliveryJob, EndpointPause, to_us
 from answerback.ledger.write import annotations, delivery_jobs, replays
-from answerback.ledger.write import attempts as settlement
+from answerback.ledger.write.attempts import cancel_pending, record_attempts
 
 LATER_S = 30 * 24 * 3600
 """When everything is due."""
@@ -169,7 +169,7 @@ def settle(
     ledger: Ledger, *settled: AttemptRecord, pauses: Sequence[EndpointPause] = (), at_s: float = 0, again: bool = False
 ) -> list[DeliveryJob]:
     """Keep attempts; what may go out because of them."""
-    return ledger.write(lambda c, box: settlement.record_attempts(c, box, settled, pauses, at(at_s), is_retry=again))
+    return ledger.write(lambda c, box: record_attempts(c, box, settled, pauses, at(at_s), is_retry=again))
 
 
 def accept(ledger: Ledger, *jobs: DeliveryJob, at_s: float = 0) -> list[DeliveryJob]:
@@ -198,9 +198,9 @@ def accept_everything(ledger: Ledger, to: Endpoint, *, at_s: float = LATER_S) ->
     return reported
 
 
-def abandon(ledger: Ledger, gone: Endpoint, limit: int = 100) -> int:
+def cancel_deliveries(ledger: Ledger, gone: Endpoint, limit: int = 100) -> int:
     """Cancel some of a removed endpoint's deliveries."""
-    return ledger.write(lambda c, _: settlement.cancel_pending(c, gone.id, NOON, limit))
+    return ledger.write(lambda c, _: cancel_pending(c, gone.id, NOON, limit))
 
 
 def annotate(

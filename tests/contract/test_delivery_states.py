@@ -115,19 +115,19 @@ class Outbox:
 
     def enqueue(self, pair: Pair, event: EventType, callback: ParsedCallback | None, now_s: float) -> Debt:
         """One more delivery, behind what is not at its end."""
-        state = W if self.unsettled(pair) else P
+        state = W if self.active(pair) else P
         debt = Debt(pair, event, callback, state, round(now_s * 1e6))
         self.debts.append(debt)
         self.by_pair[pair].append(debt)
         return debt
 
-    def unsettled(self, pair: Pair) -> list[Debt]:
+    def active(self, pair: Pair) -> list[Debt]:
         """What is not at its end, in order."""
         return [debt for debt in self.by_pair[pair] if debt.state in {W, P}]
 
     def free(self, pair: Pair, now_us: int) -> list[Debt]:
         """The first that waits goes out where none is pending."""
-        open_ = self.unsettled(pair)
+        open_ = self.active(pair)
         if not open_ or any(debt.state is P for debt in open_):
             return []
         open_[0].state, open_[0].due_us = P, now_us
@@ -137,7 +137,7 @@ class Outbox:
         """Told again: behind another one of its call, or at once."""
         debt.failures, debt.due_us = 0, now_us
         if debt.state is not P:
-            debt.state = W if self.unsettled(debt.pair) else P
+            debt.state = W if self.active(debt.pair) else P
 
     def due(self, to: Endpoint, now_us: int) -> list[Debt]:
         """What may go out to an endpoint now, in order."""
@@ -301,7 +301,7 @@ class Deliveries(RuleBasedStateMachine):
         dead = self.debt(one.delivery_id)
         callid, endpoint_id = pair = dead.pair
         to, annotated_us = self.model.endpoints.get(endpoint_id), self.model.annotated.get(callid)
-        if to is None or not to.config.notify_on_update or annotated_us is None or self.model.unsettled(pair):
+        if to is None or not to.config.notify_on_update or annotated_us is None or self.model.active(pair):
             return []
         reported_us = max((debt.reported_us for debt in self.model.by_pair[pair] if debt.state is D), default=None)
         if one.transition is DeliveryTransition.SUCCEEDED:
@@ -327,7 +327,7 @@ class Deliveries(RuleBasedStateMachine):
         added = []
         for to in sorted(self.model.endpoints.values(), key=lambda to: to.id):
             reported = any(debt.state is D for debt in self.model.by_pair[callid, to.id])
-            if to.config.notify_on_update and reported and not self.model.unsettled((callid, to.id)):
+            if to.config.notify_on_update and reported and not self.model.active((callid, to.id)):
                 added.append(self.model.enqueue((callid, to.id), EventType.REVISED, None, at(now_s).timestamp()))
         self.learn_ids()
         on = [debt.id for debt in added if self.model.endpoints[debt.pair[1]].enabled]
@@ -397,7 +397,7 @@ class Deliveries(RuleBasedStateMachine):
         to = data.draw(st.sampled_from(list(self.model.endpoints.values())))
         del self.model.endpoints[to.id]
         delivery_helpers.remove(self.ledger, to)
-        while delivery_helpers.abandon(self.ledger, to, limit):
+        while delivery_helpers.cancel_deliveries(self.ledger, to, limit):
             pass
         for debt in self.model.debts:
             if debt.pair[1] == to.id and debt.state in {W, P}:

@@ -12,7 +12,7 @@ def member(id_: str = "m1", *, roles: tuple[str, ...] = ("intake", "relay"), sta
     return Instance(id=id_, host="host-1", pid=4711, roles=list(roles), version="1.2.3", started_us=started_us)
 
 
-def beat(ledger: Ledger, who: Instance, **state: object) -> None:
+def heartbeat(ledger: Ledger, who: Instance, **state: object) -> None:
     """It says that it lives."""
     ledger.write(lambda c, _: instances.heartbeat(c, who, state))
 
@@ -32,9 +32,9 @@ def silence(ledger: Ledger, id_: str, for_us: int) -> None:
 
 
 def test_a_member_is_known_by_what_it_said_last(ledger: Ledger) -> None:
-    """Each beat takes the place of the one before."""
-    beat(ledger, member(), pending=1)
-    beat(ledger, member(), pending=2, url="http://127.0.0.1:1", paused={"crm": 10})
+    """Each heartbeat takes the place of the one before."""
+    heartbeat(ledger, member(), pending=1)
+    heartbeat(ledger, member(), pending=2, url="http://127.0.0.1:1", paused={"crm": 10})
     (seen,) = known(ledger)
     assert seen.instance == member()
     assert seen.status == {"pending": 2, "url": "http://127.0.0.1:1", "paused": {"crm": 10}}
@@ -44,33 +44,33 @@ def test_a_member_is_known_by_what_it_said_last(ledger: Ledger) -> None:
 def test_members_are_listed_by_age(ledger: Ledger) -> None:
     """The longest there first."""
     for id_, started_us in (("b", 3), ("a", 3), ("c", 2)):
-        beat(ledger, member(id_, started_us=started_us))
+        heartbeat(ledger, member(id_, started_us=started_us))
     assert [seen.instance.id for seen in known(ledger)] == ["c", "a", "b"]
 
 
 def test_who_takes_leave_is_forgotten(ledger: Ledger) -> None:
     """And only that one."""
     for id_ in ("a", "b"):
-        beat(ledger, member(id_))
+        heartbeat(ledger, member(id_))
     ledger.write(lambda c, _: instances.deregister(c, "a"))
     assert [seen.instance.id for seen in known(ledger)] == ["b"]
 
 
 def test_who_is_silent_is_shown_for_an_hour(ledger: Ledger) -> None:
-    """After that the next beat of anybody forgets it."""
+    """After that the next heartbeat of anybody forgets it."""
     for id_ in ("short", "long", "live"):
-        beat(ledger, member(id_))
+        heartbeat(ledger, member(id_))
     silence(ledger, "short", RETENTION_US - 60_000_000)
     silence(ledger, "long", RETENTION_US + 60_000_000)
-    beat(ledger, member("live"))
+    heartbeat(ledger, member("live"))
     assert {seen.instance.id for seen in known(ledger)} == {"short", "live"}
 
 
 def test_only_who_relays_and_was_heard_of_has_a_share(ledger: Ledger) -> None:
     """The roles count as they were said last."""
-    beat(ledger, member("relay"))
-    beat(ledger, member("api", roles=("api", "console")))
-    beat(ledger, member("silent"))
+    heartbeat(ledger, member("relay"))
+    heartbeat(ledger, member("api", roles=("api", "console")))
+    heartbeat(ledger, member("silent"))
     silence(ledger, "silent", 20_000_000)
     found = ledger.read(lambda c: instances.active_relays(c, dialect_of(c).now_us(c) - 10_000_000))
     assert found == ["relay"]

@@ -32,10 +32,10 @@ def arrive(ledger: Ledger, member: str, roles: Sequence[str] = ("relay",)) -> No
 
 
 def claim(
-    ledger: Ledger, member: str, *, here: Sequence[int] = (), duties: Sequence[str] = (), ttl_us: int = LONG_US
+    ledger: Ledger, member: str, *, here: Sequence[int] = (), singletons: Sequence[str] = (), ttl_us: int = LONG_US
 ) -> ClaimResult:
     """What a process gets."""
-    return ledger.write(lambda c, _: leases.claim(c, member, here, duties, ttl_us))
+    return ledger.write(lambda c, _: leases.claim(c, member, here, singletons, ttl_us))
 
 
 def ids(claimed: ClaimResult) -> list[int]:
@@ -60,12 +60,12 @@ def endpoints(ledger: Ledger, count: int) -> list[int]:
 
 
 def test_who_is_alone_gets_all(ledger: Ledger) -> None:
-    """Every endpoint, as it stands in the ledger, and every duty; a later claim keeps them."""
+    """Every endpoint, as it stands in the ledger, and every singleton task; a later claim keeps them."""
     made = [endpoint(ledger, "a"), endpoint(ledger, "b", enabled=False)]
-    claimed = claim(ledger, "m1", duties=["overdue", "alerts"])
+    claimed = claim(ledger, "m1", singletons=["overdue", "alerts"])
     assert claimed == ClaimResult(renewed=[], acquired=made, excess=[], singletons=["alerts", "overdue"])
     here = [one.id for one in made]
-    assert claim(ledger, "m1", here=here, duties=["overdue", "alerts"]) == ClaimResult(
+    assert claim(ledger, "m1", here=here, singletons=["overdue", "alerts"]) == ClaimResult(
         renewed=here, acquired=[], excess=[], singletons=["alerts", "overdue"]
     )
 
@@ -74,17 +74,17 @@ def test_nobody_gets_what_another_has(reopen: OpenLedger) -> None:
     """As long as the lease lasts, whoever claims, and by whichever connection."""
     one, other = reopen(), reopen()
     endpoints(one, 3)
-    assert len(ids(claim(one, "m1", duties=["overdue"]))) == 3
-    assert claim(other, "m2", duties=["overdue"]) == ClaimResult([], [], [], [])
+    assert len(ids(claim(one, "m1", singletons=["overdue"]))) == 3
+    assert claim(other, "m2", singletons=["overdue"]) == ClaimResult([], [], [], [])
 
 
 def test_what_has_run_out_is_taken_over(ledger: Ledger) -> None:
     """By whoever comes first; the former holder hears that it has it no longer."""
     made = endpoints(ledger, 2)
-    claim(ledger, "m1", duties=["overdue"], ttl_us=OVER_US)
-    taken = claim(ledger, "m2", duties=["overdue"])
+    claim(ledger, "m1", singletons=["overdue"], ttl_us=OVER_US)
+    taken = claim(ledger, "m2", singletons=["overdue"])
     assert (ids(taken), taken.singletons) == (made, ["overdue"])
-    assert claim(ledger, "m1", here=made, duties=["overdue"]) == ClaimResult([], [], [], [])
+    assert claim(ledger, "m1", here=made, singletons=["overdue"]) == ClaimResult([], [], [], [])
 
 
 def test_what_has_run_out_and_nobody_took_is_kept(ledger: Ledger) -> None:

@@ -27,12 +27,12 @@ from contract.delivery_helpers import (
     P,
     W,
     X,
-    abandon,
     accept,
     accept_everything,
     annotate,
     at,
     attempt,
+    cancel_deliveries,
     change,
     endpoint,
     events,
@@ -455,7 +455,7 @@ def test_the_end_has_its_time(ledger: Ledger, cause: DeliveryTransition) -> None
     assert undelivered(ledger)[0].finished_us == us(77)
 
 
-def test_settling_nothing_is_nothing(ledger: Ledger) -> None:
+def test_recording_no_attempt_is_nothing(ledger: Ledger) -> None:
     """No attempts, no jobs."""
     endpoint(ledger)
     ledger.record([received(status())])
@@ -776,7 +776,7 @@ def test_a_removed_endpoint_has_nothing_more_pending(ledger: Ledger) -> None:
     accept(ledger, jobs[0])
     remove(ledger, to)
     assert ledger.record_batch([received(status(callid="d"))]).jobs[0].endpoint_id == other.id
-    given_up = [abandon(ledger, to, 2) for _ in range(4)]
+    given_up = [cancel_deliveries(ledger, to, 2) for _ in range(4)]
     assert given_up == [2, 2, 1, 0]
     assert states(ledger, to) == [D, X, X, X, X, X]
     assert X not in states(ledger, other)
@@ -787,7 +787,7 @@ def test_what_is_given_up_has_its_time(ledger: Ledger) -> None:
     to = endpoint(ledger)
     ledger.record([received(status())])
     remove(ledger, to)
-    abandon(ledger, to)
+    cancel_deliveries(ledger, to)
     assert undelivered(ledger)[0].finished_us is not None
 
 
@@ -796,7 +796,7 @@ def test_an_attempt_may_outlast_its_endpoint(ledger: Ledger) -> None:
     to = endpoint(ledger)
     jobs = ledger.record_batch([received(unanswered()), received(status())]).jobs
     remove(ledger, to)
-    abandon(ledger, to)
+    cancel_deliveries(ledger, to)
     assert accept(ledger, *jobs) == []
     assert states(ledger) == [D, X]
     assert len(tried(ledger)) == 1
@@ -809,7 +809,7 @@ def test_an_attempt_that_fails_after_its_endpoint_went_changes_nothing(ledger: L
     to = endpoint(ledger)
     jobs = ledger.record_batch([received(unanswered()), received(status())]).jobs
     remove(ledger, to)
-    abandon(ledger, to)
+    cancel_deliveries(ledger, to)
     ended = undelivered(ledger)[0].finished_us
     assert end(ledger, *jobs) == []
     assert states(ledger) == [X, X]
@@ -825,7 +825,7 @@ def test_an_attempt_ends_before_the_rest_is_given_up(ledger: Ledger) -> None:
     remove(ledger, to)
     assert accept(ledger, *jobs) == []
     assert load(ledger, to) == []
-    assert abandon(ledger, to) == 1
+    assert cancel_deliveries(ledger, to) == 1
     assert states(ledger) == [D, X]
 
 

@@ -11,11 +11,11 @@ from contract.delivery_helpers import (
     P,
     W,
     X,
-    abandon,
     accept,
     accept_everything,
     annotate,
     at,
+    cancel_deliveries,
     dead_of,
     endpoint,
     events,
@@ -154,7 +154,7 @@ def test_deliveries_to_a_removed_endpoint_are_not_replayed(ledger: Ledger) -> No
     to = endpoint(ledger)
     (job,) = ledger.record_batch([received(status())]).jobs
     remove(ledger, to)
-    abandon(ledger, to)
+    cancel_deliveries(ledger, to)
     with pytest.raises((ResourceNotFound, StateConflict)):
         replay_one(ledger, job.delivery_id)
     assert states(ledger) == [X]

@@ -293,7 +293,7 @@ def test_what_was_added_is_read_from_where_it_begins(outbox_writer: Watched) -> 
     assert [step for step in plans if step.startswith("SCAN")] == []
 
 
-def test_settling_looks_everything_up_by_index(outbox_writer: Watched) -> None:
+def test_recording_attempts_looks_everything_up_by_index(outbox_writer: Watched) -> None:
     """The end of an attempt costs the same however much there is: by the delivery's id and by its call."""
     jobs = delivery_helpers.load(outbox_writer.ledger, to_of(outbox_writer))
     outbox_writer.forget()
@@ -373,7 +373,7 @@ def test_deliveries_to_a_removed_endpoint_are_cancelled_by_index(outbox_writer: 
     to = to_of(outbox_writer)
     delivery_helpers.remove(outbox_writer.ledger, to)
     outbox_writer.forget()
-    assert delivery_helpers.abandon(outbox_writer.ledger, to, 20) == 20
+    assert delivery_helpers.cancel_deliveries(outbox_writer.ledger, to, 20) == 20
     plans = outbox_writer.plans()
     assert [step for step in plans if "ix_deliveries_blocked (endpoint_id=?" in step]
     assert [step for step in plans if "ix_deliveries_due (endpoint_id=?" in step]

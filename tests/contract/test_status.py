@@ -40,7 +40,7 @@ def test_a_new_ledger_is_served_by_nobody(ledger: Ledger) -> None:
 
 
 def test_members_are_shown_by_what_they_say(ledger: Ledger) -> None:
-    """Their roles, where they listen, what waits, what is wrong, their duties and the stream."""
+    """Their roles, where they listen, what waits, what is wrong, their singleton tasks and the stream."""
     stream = {"pending": 3}
     arrive(ledger, "a", ["intake"], url="http://a:1", pending=5, failure="the disk is full", stream=stream)
     arrive(ledger, "b", ["relay"], relay={"singleton_tasks": ["overdue"], "exclusive": False})

@@ -149,7 +149,7 @@ def test_what_would_not_be_synced_is_refused(name: str, tmp_path: Path) -> None:
     metadata.create_all(engine)
 
     @sa.event.listens_for(engine, "connect")
-    def hurry(connection: object, _record: object) -> None:
+    def commit_unsafely(connection: object, _record: object) -> None:
         setting = "PRAGMA synchronous = NORMAL" if name == "sqlite" else "SET synchronous_commit TO off"
         connection.cursor().execute(setting)  # type: ignore[attr-defined]
         connection.commit()  # type: ignore[attr-defined]

@@ -207,7 +207,7 @@ async def test_an_annotation_reaches_the_process_that_delivers(tmp_path: Path) -
 
 
 @in_loop
-async def test_a_duty_is_done_by_one_process(tmp_path: Path) -> None:
+async def test_a_singleton_task_runs_in_one_process(tmp_path: Path) -> None:
     """Only one relay does it at a time, and the next one when that leaves."""
     opening = opening_on("sqlite", tmp_path / "data")
     doing: list[str] = []

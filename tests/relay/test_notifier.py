@@ -23,7 +23,7 @@ async def listening(store: str, member: str) -> AsyncIterator[tuple[PgNotifier, 
 
 
 def heard_of(rings: list[Notification], wanted: set[int]) -> Callable[[], bool]:
-    """Whether all of these endpoints were rung for."""
+    """Whether all of these endpoints were notified of."""
     return lambda: {endpoint_id for ring in rings for endpoint_id in ring.endpoints_with_work} >= wanted
 
 
@@ -92,7 +92,7 @@ async def test_a_broken_connection_is_made_anew(postgresql_url: str) -> None:
 
 
 @in_loop
-async def test_what_was_rung_at_the_end_is_heard(postgresql_url: str) -> None:
+async def test_what_was_notified_at_the_end_arrives(postgresql_url: str) -> None:
     """Who leaves gives back what it held, and says so."""
     async with listening(postgresql_url, "m2") as (_, heard):
         async with listening(postgresql_url, "m1") as (one, _):

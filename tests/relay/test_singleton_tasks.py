@@ -14,7 +14,7 @@ from answerback.relay.singleton_tasks import SingletonTasks
 
 
 @in_loop
-async def test_a_duty_is_done_as_long_as_it_is_had() -> None:
+async def test_a_singleton_task_runs_as_long_as_its_lease_is_held() -> None:
     """It begins once and ends at once; one that fails ends no other."""
     doing: list[str] = []
 

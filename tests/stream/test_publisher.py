@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from cluster.tcp_proxy import CabledCluster, Cables
+from cluster.tcp_proxy import ProxiedCluster, TcpProxies
 from nats_servers import NatsCluster
 from relay.waiting import in_loop, until
 from stream.world import (
@@ -115,11 +115,11 @@ async def test_node_is_frozen(nats_cluster: NatsCluster) -> None:
 @in_loop
 async def test_node_is_cut_off_from_its_peers(tmp_path: Path) -> None:
     """The node to which we are connected hears from no other, and answers our pings: callbacks go through another."""
-    with Cables() as cables, CabledCluster(tmp_path / "nats", cables, clients=False) as nats:
+    with TcpProxies() as proxies, ProxiedCluster(tmp_path / "nats", proxies, clients=False) as nats:
         async with publishing(stream_config(nats)) as (stream, publisher):
             server = str(stream.server)
             await publisher.probe()
-            cables.cut([url.removeprefix("nats://") for url in nats.urls].index(server))
+            proxies.cut([url.removeprefix("nats://") for url in nats.urls].index(server))
             await publisher.append([raw_callback("a")])
             assert stream.server != server
 

@@ -56,7 +56,7 @@ def test_only_a_pending_delivery_is_attempted(state: DeliveryState) -> None:
 
 @pytest.mark.parametrize("state", DeliveryState)
 def test_whatever_its_state_a_delivery_can_be_replayed(state: DeliveryState) -> None:
-    """A replay makes every delivery unsettled, and behind another one it never goes out at once by that."""
+    """A replay makes every delivery active, and behind another one it never goes out at once by that."""
     assert DELIVERY_TRANSITIONS[state][DeliveryTransition.REPLAYED] in ACTIVE_STATES
     assert DELIVERY_TRANSITIONS[state][DeliveryTransition.REPLAYED_BLOCKED] is (
         DeliveryState.PENDING if state is DeliveryState.PENDING else DeliveryState.BLOCKED

@@ -53,21 +53,21 @@ def sent(name: str, seed: int = 1, **shares: Any) -> Sequence[OutgoingCallback]:
     """What becomes of a callback."""
     key, fields = CALLBACKS[name]
     before = dict(fields)
-    parcels_sent = inject_faults(FaultProfile(**shares), key, fields, random.Random(seed))
+    callbacks = inject_faults(FaultProfile(**shares), key, fields, random.Random(seed))
     assert fields == before
-    return parcels_sent
+    return callbacks
 
 
-def document(parcel: OutgoingCallback) -> dict[str, Any]:
-    """The fields that a parcel tells."""
-    (fields,) = json.loads(parcel.body.removeprefix(BOM)).values()
+def document(callback: OutgoingCallback) -> dict[str, Any]:
+    """The fields that a callback holds."""
+    (fields,) = json.loads(callback.body.removeprefix(BOM)).values()
     assert isinstance(fields, dict)
     return fields
 
 
 @pytest.mark.parametrize("name", CALLBACKS)
-def test_fair_weather_changes_nothing(name: str) -> None:
-    """One parcel, at once, by the contract to the letter."""
+def test_without_faults_nothing_changes(name: str) -> None:
+    """One callback, at once, by the contract to the letter."""
     key, fields = CALLBACKS[name]
     body = json.dumps({key: fields}, separators=(",", ":"), ensure_ascii=False).encode()
     assert list(sent(name)) == [OutgoingCallback(0.0, body, "application/json", chunked=False, drop_halfway=False)]
@@ -141,7 +141,7 @@ def test_boms_come_first() -> None:
     assert sent("failure", boms=1.0)[0].body == BOM + sent("failure")[0].body
 
 
-def test_chunked_and_drops_are_marks_of_the_parcel() -> None:
+def test_chunked_and_drops_are_marks_of_the_callback() -> None:
     """The content is the same."""
     (fair,) = sent("answered")
     assert list(sent("answered", chunked=1.0)) == [fair._replace(chunked=True)]
@@ -163,17 +163,17 @@ def test_a_share_is_how_often(share: str) -> None:
     assert 0.2 < befallen / 2000 < 0.3
 
 
-WEATHERS = st.builds(FaultProfile, **dict.fromkeys(SHARES, st.sampled_from([0.0, 0.5, 1.0])))
+PROFILES = st.builds(FaultProfile, **dict.fromkeys(SHARES, st.sampled_from([0.0, 0.5, 1.0])))
 NUMBER = st.one_of(st.from_regex("[0-9]{1,15}", fullmatch=True), st.just(""))
 
 
 @given(
-    WEATHERS,
+    PROFILES,
     st.sampled_from(sorted(CALLBACKS)),
     st.fixed_dictionaries({}, optional={"mobile": NUMBER, "nationcode": NUMBER, "call_from": NUMBER}),
     st.integers(0, 2**32),
 )
-def test_whatever_the_weather_the_callback_says_the_same(
+def test_whatever_the_faults_the_callback_says_the_same(
     faults: FaultProfile, name: str, changes: Mapping[str, str], seed: int
 ) -> None:
     """Every body is read to the very fields that were meant."""

@@ -233,7 +233,7 @@ def test_a_queue_asks_for_more_in_time() -> None:
     assert not off.needs_refill
 
 
-def test_a_queue_does_not_read_on_while_too_much_is_unsettled() -> None:
+def test_a_queue_does_not_read_on_while_too_much_is_unfinished() -> None:
     """What was attempted and is not yet kept counts, too: memory is bounded."""
     asking = queue()
     asking.put(job(n) for n in range(asking.capacity))

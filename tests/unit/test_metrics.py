@@ -35,15 +35,15 @@ def test_bounds_rise() -> None:
         assert list(bounds) == sorted(set(bounds))
 
 
-def test_a_new_meter_has_counted_nothing() -> None:
-    """Each meter starts at zero and shares nothing with another."""
+def test_new_metrics_have_counted_nothing() -> None:
+    """Each metrics starts at zero and shares nothing with another."""
     IntakeMetrics().responses["prompt", 0] += 1
-    meter = IntakeMetrics()
+    metrics = IntakeMetrics()
     assert (
-        sum(meter.responses.values()),
-        meter.rejections_dropped,
-        meter.commit_failures,
-        meter.request_timeouts,
+        sum(metrics.responses.values()),
+        metrics.rejections_dropped,
+        metrics.commit_failures,
+        metrics.request_timeouts,
     ) == (
         0,
         0,
@@ -51,5 +51,8 @@ def test_a_new_meter_has_counted_nothing() -> None:
         0,
     )
     assert (
-        sum(meter.response_latency_s.counts) == sum(meter.commit_latency_s.counts) == sum(meter.batch_sizes.counts) == 0
+        sum(metrics.response_latency_s.counts)
+        == sum(metrics.commit_latency_s.counts)
+        == sum(metrics.batch_sizes.counts)
+        == 0
     )

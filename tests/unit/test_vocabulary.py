@@ -13,22 +13,45 @@ from jinja2 import Environment
 ROOT = Path(__file__).parents[2]
 
 REPLACED = {
+    "abandon": "cancel",
+    "abandoned": "cancelled",
+    "beat": "heartbeat",
     "bell": "notifier",
+    "cables": "proxies",
+    "conclude": "finish",
     "courier": "sender",
     "deed": "audit event",
     "deeds": "audit events",
+    "definition": "config",
     "drained": "consumed",
+    "duties": "singleton tasks",
+    "duty": "singleton task",
+    "farewell": "final response",
     "happening": "transition",
+    "hurry": "wake",
+    "identify": "fingerprint",
+    "judgement": "response result",
     "keyring": "authenticator",
     "lane": "queue",
     "lanes": "queues",
+    "lapse": "expire",
+    "lapsed": "expired",
+    "letterhead": "message context",
     "membership": "heartbeat",
+    "meter": "metrics",
+    "mood": "severity",
     "owe": "enqueue",
     "owed": "pending",
     "owing": "outbox",
+    "parcel": "outgoing callback",
+    "postman": "sender",
     "refer": "annotate",
     "referred": "annotated",
+    "revive": "restart",
+    "rung": "notified",
+    "settlement": "attempts",
     "shelf": "ledger reader",
+    "sick": "unhealthy",
     "standing": "state",
     "strike": "fault",
     "strikes": "faults",
@@ -37,8 +60,18 @@ REPLACED = {
     "tells": "delivers",
     "tenure": "lease",
     "told": "delivered",
+    "trusty": "proven",
     "undone": "on rollback",
     "unfit": "invalid",
+    "unheard": "unanswered",
+    "unproven": "untried",
+    "unsettled": "active",
+    "unshut": "finished",
+    "untold": "undelivered",
+    "unwritten": "pending",
+    "weather": "faults",
+    "wellbeing": "system status",
+    "witnessed": "traced",
 }
 """A word that went -> the one that took its place."""
 
@@ -151,7 +184,7 @@ def test_each_kind_of_name_is_looked_at() -> None:
     """Split at underscores and capitals; prose and longer words are left alone."""
     tree = ast.parse(
         "class CourierPool:\n    told_at = send(owed=1).HTTPBell\n"
-        "def test_it_is_told(): 'What is told.'; emit('calls_told'); untold = Column('--tell-again')"
+        "def test_it_is_told(): 'What is told.'; emit('calls_told'); foretold = Column('--tell-again')"
     )
     assert {name for _, name, _ in replaced_in(chain(identifiers(tree), string_names(tree)))} == {
         "CourierPool",
@@ -162,5 +195,5 @@ def test_each_kind_of_name_is_looked_at() -> None:
         "calls_told",
         "--tell-again",
     }
-    found = replaced_in(template_names("{% if call.told %}told{% endif %}{{ untold|owed }}"))
+    found = replaced_in(template_names("{% if call.told %}told{% endif %}{{ foretold|owed }}"))
     assert found == [(1, "told", "delivered"), (1, "owed", "pending")]

@@ -13,19 +13,19 @@ from answerback.domain.models import Call, Failure, KeyPress, Outcome, Status
 class DeliveryTransition(StrEnum):
     """What can happen to a delivery."""
 
-    SUCCEEDED = "accepted"
+    SUCCEEDED = "succeeded"
     """The endpoint has it."""
-    ATTEMPT_FAILED = "refused"
+    ATTEMPT_FAILED = "attempt_failed"
     """An attempt failed, and there is another one to come."""
     EXHAUSTED = "exhausted"
     """The last attempt failed."""
-    UNBLOCKED = "freed"
+    UNBLOCKED = "unblocked"
     """The one before it came to its end."""
     REPLAYED = "replayed"
     """It is replayed, and no earlier delivery of its call is before it."""
-    REPLAYED_BLOCKED = "replayed behind"
+    REPLAYED_BLOCKED = "replayed_blocked"
     """The same, but another one of its call is not at its end."""
-    CANCELLED = "abandoned"
+    CANCELLED = "cancelled"
     """Its endpoint was removed."""
 
 

@@ -10,7 +10,7 @@ from answerback.errors import AnswerbackError, LedgerUnavailable
 class CheckLevel(StrEnum):
     OK = "ok"
     WARNING = "warning"
-    ERROR = "bad"
+    ERROR = "error"
 
 
 class CheckResult(msgspec.Struct, frozen=True):

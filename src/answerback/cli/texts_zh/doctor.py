@@ -5,7 +5,7 @@ from collections.abc import Mapping
 TEXTS: Mapping[str, str] = {
     "ok": "正常",
     "warning": "警告",
-    "bad": "不通过",
+    "error": "不通过",
     "durable storage": "持久存储",
     "ledger": "账本",
     "months": "分区",
