@@ -6,6 +6,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,10 @@ from gateway import OK, Gateway, prompt, run
 
 T = TypeVar("T")
 BEHIND_S = 3.0
+WAITING = (
+    r"not in the ledger yet: 3 callbacks wait in the inbox, the oldest for \d+ s: "
+    r"the database is locked, since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(UTC\)"
+)
 SETTINGS = {"ANSWERBACK_LEDGER__LOCK_TIMEOUT_S": "0.2"}
 
 
@@ -59,7 +64,7 @@ def test_nothing_is_said_where_nothing_waits(gateway_and_console: tuple[Gateway,
     gateway, console = gateway_and_console
     assert command(gateway, "calls", "list")[1] == ""
     assert "inbox: all that was answered is recorded" in command(gateway, "status")[0]
-    nothing = {"callbacks": 0, "size_bytes": 0, "lag_s": 0.0, "failure": None}
+    nothing = {"callbacks": 0, "size_bytes": 0, "lag_s": 0.0, "failure": None, "failing_since": None}
     assert gateway.get("/v1/status").json()["inbox"] == nothing
     assert "behind" not in console.text("calls")
     assert "Recorded up to now" in console.text("")
@@ -77,6 +82,7 @@ def test_the_status_says_how_much_waits_and_why(behind: Gateway) -> None:
     status = behind.get("/v1/status").json()
     assert (status["inbox"]["callbacks"], status["inbox"]["failure"]) == (3, "the database is locked")
     assert status["inbox"]["lag_s"] >= BEHIND_S
+    assert 0 < (datetime.now(UTC) - datetime.fromisoformat(status["inbox"]["failing_since"])).total_seconds() < 60
     assert status["inbox"]["size_bytes"] > 0
     assert status["instances"][0].keys() >= {"waiting", "recorder_lag_s"}
 
@@ -86,16 +92,16 @@ def test_the_commands_say_what_they_do_not_know(behind: Gateway) -> None:
     for arguments in (("calls", "list"), ("deliveries", "list"), ("quarantine", "list"), ("stats",)):
         printed, said = command(behind, *arguments, "--json")
         json.loads(printed)
-        assert re.fullmatch(r"not in the ledger yet: 3 callbacks wait in the inbox, the oldest for \d+ s\n", said), (
-            arguments
-        )
+        assert re.fullmatch(f"{WAITING}\n", said), arguments
     assert command(behind, "keys", "list", "--json")[1] == ""
 
 
 def test_the_command_status_reads_the_inbox_itself(behind: Gateway) -> None:
     """For people a line, for programs the fields of /v1/status."""
-    assert "not in the ledger yet: 3 callbacks wait in the inbox, the oldest for" in command(behind, "status")[0]
-    assert json.loads(command(behind, "status", "--json")[0])["inbox"]["callbacks"] == 3
+    assert re.search(f"^{WAITING}$", command(behind, "status")[0], re.MULTILINE)
+    inbox, asked = json.loads(command(behind, "status", "--json")[0])["inbox"], behind.get("/v1/status").json()["inbox"]
+    assert (inbox["callbacks"], inbox["failure"]) == (3, "the database is locked")
+    assert inbox["failing_since"] == asked["failing_since"], "the gateway says the same"
 
 
 @pytest.mark.usefixtures("behind")
@@ -103,7 +109,7 @@ def test_the_console_says_it_on_every_page(gateway_and_console: tuple[Gateway, C
     """In both languages, and among the checks of the overview."""
     _, console = gateway_and_console
     for path in ("calls", "failures"):
-        assert re.search(r"The ledger is \d+ s behind", console.text(path)), path
+        assert re.search(r"The ledger is \d+ s behind.*the database is locked · Since", console.text(path)), path
     assert re.search(r"Ledger does not record · \w+", console.text(""))
     assert re.search(r"账本落后 \d+ 秒", console.text("", lang="zh"))
     assert "账本无法写入" in console.text("", lang="zh")
@@ -150,7 +156,9 @@ def found_by_doctor(home: Path, **settings: str) -> dict[str, dict[str, Any]]:
 
 
 def test_the_doctor_says_how_much_waits(behind: Gateway) -> None:
-    """Against what the inbox may hold; it is late after a minute."""
+    """Against what the inbox may hold, and why; though it reads the inbox alone."""
     found = found_by_doctor(behind.data_dir.parent)
     assert re.match(r"3 callbacks are not in the ledger yet, \d", found["inbox"]["finding"])
-    assert {found[check]["level"] for check in ("inbox", "inbox space", "inbox place")} == {"ok"}
+    assert "; the recorder cannot write: the database is locked, since 2" in found["inbox"]["finding"]
+    assert found["inbox"]["level"] == "warning"
+    assert {found[check]["level"] for check in ("inbox space", "inbox place")} == {"ok"}

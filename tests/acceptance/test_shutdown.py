@@ -1,6 +1,7 @@
 """The end of the process: who was promised an answer gets it, and nobody is kept waiting."""
 
 import asyncio
+import re
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from crash.load import Load, check
-from gateway import OK, Gateway, Wire, prompt, request
+from gateway import OK, Gateway, Wire, prompt, request, run
 from receivers.process import await_true
 
 LONGEST_S = 5.0
@@ -152,6 +153,8 @@ def test_what_is_left_is_recorded_while_there_is_time(data_dir: Path) -> None:
             assert time.monotonic() - began_s < LONGEST_S
         assert "rows_left" in gateway.stderr
         assert "callbacks=3 rows=3" in gateway.stderr
+        status = run("status", "--data-dir", data_dir, cwd=data_dir.parent).stdout
+        assert re.search("3 callbacks wait in the inbox, the oldest for .* s: the database is locked, since", status)
         gateway.start()
         assert gateway.rows("SELECT count(*), max(duplicates) FROM callbacks") == [(8, 0)]
 

@@ -12,7 +12,7 @@ from inbox.world import ALL, append, bodies, config, execute, in_file, items, re
 from relay.waiting import until
 
 from answerback.errors import LedgerUnavailable, ResourceNotFound, UnavailableReason
-from answerback.inbox import FILE_NAME, Inbox, InboxReader
+from answerback.inbox import FILE_NAME, Inbox, InboxReader, RecorderFailure
 from answerback.inbox.rows import PAGE_BYTES
 
 BODY = b'{"voiceprompt_callback":{}}'
@@ -280,6 +280,34 @@ def test_the_next_start_knows_what_waits_before_it_has_asked_the_ledger(
 
     asyncio.run(first_start())
     asyncio.run(second_start())
+
+
+def test_a_command_reads_why_nothing_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error met last, and since when there is one; kept at the end too, and the next start begins without."""
+    monkeypatch.setattr("answerback.inbox.appender._TICK_S", 0.01)
+
+    def kept() -> RecorderFailure | None:
+        with closing(InboxReader(tmp_path / FILE_NAME)) as reader:
+            return reader.failure()
+
+    async def scenario() -> None:
+        async with started(config(tmp_path)) as inbox:
+            await append(inbox, BODY)
+            assert kept() is None
+            locked = inbox.note_failure("locked")
+            await until(lambda: kept() == locked)
+            full = inbox.note_failure("full")
+            await until(lambda: kept() == full)
+            assert locked is not None
+            assert full == RecorderFailure("full", locked.since_us)
+            assert inbox.note_failure(None) is None
+            await until(lambda: kept() is None)
+            last = inbox.note_failure("away")
+        assert kept() == last
+        async with started(config(tmp_path)):
+            assert kept() is None
+
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("size_bytes", [100, 1300, 2100, 5000, 30_000])

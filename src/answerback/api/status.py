@@ -13,8 +13,7 @@ def build_routes(ledger: Ledger, recorder: InboxRecorder | None) -> Routes:
 
     @router.get("/v1/status", summary="Get the gateway's processes, and which of them delivers to each endpoint")
     def get_status() -> StatusView:
-        failure = None if recorder is None or recorder.failure is None else str(recorder.failure)
-        inbox = None if recorder is None else build_inbox_view(recorder.lag, failure)
+        inbox = None if recorder is None else build_inbox_view(recorder.lag, recorder.note_failure())
         return build_status_view(ledger.read(read_cluster_status), inbox)
 
     return router

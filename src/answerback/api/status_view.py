@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from answerback.domain.endpoints import DeliveryBacklog, Endpoint
-from answerback.inbox import Waiting
+from answerback.inbox import RecorderFailure, Waiting
 from answerback.ledger.admin.instances import RECORDED_US, SILENT_AFTER_US, InstanceStatus
 from answerback.ledger.admin.leases import lease_name
 from answerback.ledger.read.cluster_status import ClusterStatus
@@ -35,9 +35,13 @@ def build_status_view(status: ClusterStatus, inbox: InboxView | None) -> StatusV
     )
 
 
-def build_inbox_view(waiting: Waiting, failure: str | None) -> InboxView:
+def build_inbox_view(waiting: Waiting, failure: RecorderFailure | None) -> InboxView:
     return InboxView(
-        callbacks=waiting.callbacks, size_bytes=waiting.bytes, lag_s=round(waiting.age_s, 1), failure=failure
+        callbacks=waiting.callbacks,
+        size_bytes=waiting.bytes,
+        lag_s=round(waiting.age_s, 1),
+        failure=None if failure is None else failure.reason,
+        failing_since=None if failure is None else from_us(failure.since_us),
     )
 
 

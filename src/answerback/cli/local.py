@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
-from socket import gethostname
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 from zoneinfo import ZoneInfo
 
@@ -90,7 +89,7 @@ class _Reader:
         try:
             with closing(InboxReader(path)) as reader:
                 logs = [generation.id for generation in reader.generations()]
-                return build_inbox_view(reader.waiting(LogPositions(logs).run(self.ledger)), None)
+                return build_inbox_view(reader.waiting(LogPositions(logs).run(self.ledger)), reader.failure())
         except AnswerbackError as error:
             said = tr(
                 "the inbox cannot be read, what waits in it is not known: {problem}", problem=describe_error(error)
@@ -300,12 +299,7 @@ class LocalGateway:
 
     def status(self) -> StatusView:
         """The gateway's processes, and which of them delivers to each endpoint."""
-        found = self._reader.ledger.read(read_cluster_status)
-        said = [one.status.get("recorder_failure") for one in found.instances if one.instance.host == gethostname()]
-        inbox = self._reader.inbox()
-        if inbox is not None and inbox.callbacks:
-            inbox = inbox.model_copy(update={"failure": next(filter(None, said), None)})
-        return build_status_view(found, inbox)
+        return build_status_view(self._reader.ledger.read(read_cluster_status), self._reader.inbox())
 
     def export(self, dataset: str, format: str = "ndjson", **filters: "Unpack[ExportFilter]") -> LocalExport:
         """Calls, callbacks, deliveries or statistics as a file. Raises InvalidExportFilter, MissingExtra, ResourceNotFound."""

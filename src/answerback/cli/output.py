@@ -121,12 +121,16 @@ def format_time(moment: datetime | None) -> str:
 
 
 def describe_waiting(inbox: "InboxView") -> str:
-    """How much waits in an inbox, and for how long."""
-    return tr(
+    """How much waits in an inbox, for how long, and why."""
+    waiting = tr(
         "{callbacks:,} callbacks wait in the inbox, the oldest for {age_s:,.0f} s",
         callbacks=inbox.callbacks,
         age_s=inbox.lag_s,
     )
+    if inbox.failure is None:
+        return waiting
+    failure, since = tr_message(inbox.failure), format_time(inbox.failing_since)
+    return tr("{waiting}: {failure}, since {since} (UTC)", waiting=waiting, failure=failure, since=since)
 
 
 def describe_error(error: AnswerbackError) -> str:

@@ -21,7 +21,7 @@ def status(target: GatewayTarget, as_json: AsJson = False) -> None:
         with target.open() as gateway:
             view = gateway.status()
     except LedgerUnavailable:
-        said = tr("the ledger cannot be read: answerback doctor says what waits in the inbox, the log why")
+        said = tr("the ledger cannot be read: answerback doctor says what waits in the inbox, and why")
         err.print(f"[yellow]{said}[/]", soft_wrap=True)
         raise
     if as_json:
@@ -90,8 +90,7 @@ def _endpoint_row(one: EndpointAssignmentView, hosts: dict[str, str]) -> tuple[o
 def _describe_inbox(inbox: InboxView) -> str:
     if not inbox.callbacks:
         return tr("inbox: all that was answered is recorded")
-    why = "" if inbox.failure is None else f" ({escape(tr_message(inbox.failure))})"
-    return f"[red]{tr('not in the ledger yet:')}[/] {describe_waiting(inbox)}{why}"
+    return f"[red]{tr('not in the ledger yet:')}[/] {escape(describe_waiting(inbox))}"
 
 
 def _print_retention(view: StatusView) -> None:

@@ -25,6 +25,7 @@ from answerback.http_protocol import RECORDER_LAG_S
 from answerback.i18n import LANGUAGES
 from answerback.ledger.admin.audit import Actor, AuditAction
 from answerback.ledger.commands import RecordAuditEvent
+from answerback.ledger.types import from_us
 from answerback.schemas.calls import CallView
 
 T = TypeVar("T")
@@ -136,6 +137,8 @@ class RequestContext:
 
     def _layout_values(self) -> dict[str, Any]:
         lag_s = self.request.scope.get(RECORDER_LAG_S, 0.0)
+        recorder = self.deps.recorder
+        failure = recorder.note_failure() if recorder is not None and lag_s >= RECORDER_BEHIND_S else None
         done = f"done_{self.query.get('done', '')}"
         return {
             "principal": self.principal,
@@ -147,6 +150,7 @@ class RequestContext:
             "section": self._page_path.removeprefix(self.links.console).strip("/").partition("/")[0] or "overview",
             "now": datetime.now(UTC),
             "recorder_lag_s": lag_s if lag_s >= RECORDER_BEHIND_S else None,
+            "recorder_failure": None if failure is None else (failure.reason, from_us(failure.since_us)),
             "done": self.t.get(done) if self.request.method == "GET" else None,
         }
 

@@ -1,6 +1,6 @@
 """The embedded log: one SQLite file, one row a batch, appended and synced before a callback is answered."""
 
-from answerback.inbox.backlog import Waiting
+from answerback.inbox.backlog import RecorderFailure, Waiting
 from answerback.inbox.config import InboxConfig
 from answerback.inbox.file import lock_inbox
 from answerback.inbox.inbox import Inbox
@@ -8,4 +8,14 @@ from answerback.inbox.reader import InboxReader
 from answerback.inbox.rows import Generation, InboxRow
 from answerback.inbox.schema import FILE_NAME
 
-__all__ = ["FILE_NAME", "Generation", "Inbox", "InboxConfig", "InboxReader", "InboxRow", "Waiting", "lock_inbox"]
+__all__ = [
+    "FILE_NAME",
+    "Generation",
+    "Inbox",
+    "InboxConfig",
+    "InboxReader",
+    "InboxRow",
+    "RecorderFailure",
+    "Waiting",
+    "lock_inbox",
+]

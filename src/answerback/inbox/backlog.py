@@ -30,6 +30,13 @@ class Waiting(msgspec.Struct, frozen=True):
         return 0.0 if self.oldest_us is None else max(0.0, time.time() - self.oldest_us / 1e6)
 
 
+class RecorderFailure(msgspec.Struct, frozen=True):
+    """Why nothing of that is recorded: the error that the recorder met last, and since when it meets one."""
+
+    reason: str
+    since_us: int
+
+
 class GenerationBacklog:
     """What of one generation waits.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from answerback.errors import ConfigError, LedgerUnavailable, UnavailableReason
+from answerback.inbox.backlog import RecorderFailure
 from answerback.inbox.config import InboxConfig
 from answerback.inbox.reading import read_end, read_generations
 from answerback.inbox.rows import PAGE_BYTES, StoredRow, Totals, key_of, position_of
@@ -99,7 +100,7 @@ class InboxFile:
             "DELETE FROM generations WHERE NOT EXISTS (SELECT 1 FROM rows WHERE key > number << 40 AND key < (number + 1) << 40)"
         )
         connection.execute(
-            "INSERT INTO generations VALUES (?, ?, ?, 0, 0)", (self.number, self.id, time.time_ns() // 1000)
+            "INSERT INTO generations VALUES (?, ?, ?, 0, 0, NULL, NULL)", (self.number, self.id, time.time_ns() // 1000)
         )
         connection.execute("COMMIT")
         self.older = [each for each in stored if each.generation.last > each.generation.deleted]
@@ -178,12 +179,16 @@ class InboxFile:
         self.files.check()
         return deleted
 
-    def keep_recorded(self, positions: Mapping[int, int]) -> None:
-        """Note how far generations are recorded, by their numbers: for the figures of the next start."""
+    def keep_recorded(self, positions: Mapping[int, int], failure: RecorderFailure | None) -> None:
+        """Note how far generations are recorded, by their numbers, and why no further: for the next start, and for commands."""
         self._writer.execute("BEGIN IMMEDIATE")
         self._writer.executemany(
             "UPDATE generations SET recorded = ? WHERE number = ?",
             [(position, number) for number, position in positions.items()],
+        )
+        self._writer.execute(
+            "UPDATE generations SET failure = ?, failing_since_us = ? WHERE number = ?",
+            (*((failure.reason, failure.since_us) if failure else (None, None)), self.number),
         )
         self._writer.execute("COMMIT")
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from answerback.domain.batches import BatchItem, encode_batch
 from answerback.errors import LedgerUnavailable, ResourceNotFound, UnavailableReason
 from answerback.inbox.appender import Append, Appender, Commit
-from answerback.inbox.backlog import Backlog, Waiting
+from answerback.inbox.backlog import Backlog, RecorderFailure, Waiting
 from answerback.inbox.config import InboxConfig
 from answerback.inbox.file import InboxFile
 from answerback.inbox.reading import read_rows
@@ -108,6 +108,13 @@ class Inbox:
         if (found := self._backlog.find(generation)) is not None:
             self._backlog.record(found, position)
             self._retention.mark(found.number, found.recorded.position, time.monotonic())
+
+    def note_failure(self, reason: str | None) -> RecorderFailure | None:
+        """Keep for commands why nothing is recorded now, None where it is; returns it with the time since when."""
+        before, now_us = self._retention.failure, time.time_ns() // 1000
+        failure = None if reason is None else RecorderFailure(reason, before.since_us if before else now_us)
+        self._retention.failure = failure
+        return failure
 
     @property
     def max_bytes(self) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from answerback.errors import LedgerUnavailable, UnavailableReason
-from answerback.inbox.backlog import Waiting
+from answerback.inbox.backlog import RecorderFailure, Waiting
 from answerback.inbox.reading import StoredGeneration, read_generations, read_rows, read_totals
 from answerback.inbox.rows import Generation, InboxRow
 from answerback.inbox.schema import check_format, connect
@@ -51,6 +51,15 @@ class InboxReader:
             size_bytes += end.bytes - at.bytes
             oldest.append(first.appended_us if first else end.appended_us)
         return Waiting(rows, callbacks, size_bytes, min(oldest, default=None))
+
+    def failure(self) -> RecorderFailure | None:
+        """Why nothing of it is recorded, as the last gateway noted it; None where it is, or nobody had tried."""
+        newest = "SELECT failure, failing_since_us FROM generations ORDER BY number DESC LIMIT 1"
+        try:
+            found = self._connection.execute(newest).fetchone()
+        except sqlite3.Error as error:
+            raise sqlite_unavailable(error, self.path) from error
+        return None if found is None or found[0] is None else RecorderFailure(*found)
 
     def close(self) -> None:
         self._connection.close()

@@ -3,6 +3,8 @@
 import threading
 from collections import defaultdict, deque
 
+from answerback.inbox.backlog import RecorderFailure
+
 _GRAIN_FRACTION = 100
 
 
@@ -15,6 +17,8 @@ class Retention:
         self._marks: dict[int, deque[tuple[float, int]]] = defaultdict(deque)
         self._recorded: dict[int, int] = {}
         self._lock = threading.Lock()
+        self.failure: RecorderFailure | None = None
+        """Why nothing more is recorded now."""
 
     def mark(self, number: int, position: int, now_s: float) -> None:
         """The rows of a generation are recorded up to `position`, and no others."""

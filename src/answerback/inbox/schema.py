@@ -15,7 +15,8 @@ _APPLICATION_ID = 0x41426978  # "ABix"
 _SCHEMA = (
     """
     CREATE TABLE generations (
-        number INTEGER PRIMARY KEY, id BLOB NOT NULL, began_us INTEGER NOT NULL, deleted INTEGER NOT NULL, recorded INTEGER NOT NULL
+        number INTEGER PRIMARY KEY, id BLOB NOT NULL, began_us INTEGER NOT NULL, deleted INTEGER NOT NULL, recorded INTEGER NOT NULL,
+        failure TEXT, failing_since_us INTEGER
     )
     """,
     """

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from answerback.errors import LedgerUnavailable, UnavailableReason
+from answerback.inbox.backlog import RecorderFailure
 from answerback.inbox.config import InboxConfig
 from answerback.inbox.file import Deleted, Deletion, InboxFile
 from answerback.inbox.retention import Retention
@@ -19,7 +20,7 @@ _VACUUMED_PAGES = 256
 _DELETED_ROWS = 256
 _NEED_FRACTION = 0.5
 _KEEP_EVERY_S = 10.0
-"""How often it is noted how far the rows are recorded."""
+"""How often it is noted how far the rows are recorded; why no further, with the next tick."""
 
 log = structlog.get_logger("answerback.inbox")
 
@@ -41,7 +42,7 @@ class Tidying:
         self._deleted[file.number] = Deleted(file.number, 0, 0)
         self._stored_bytes = sum(self._ends[number].bytes - self._deleted[number].bytes for number in self._ends)
         self._logged_bytes = 0
-        self._kept: dict[int, int] = {}
+        self._kept: tuple[dict[int, int], RecorderFailure | None] = ({}, None)
         self._kept_s = time.monotonic()
         self._is_disk_short = self._is_damaged = self._has_shrunk = False
 
@@ -76,7 +77,7 @@ class Tidying:
         return self._try(lambda: self._step(is_tick=is_tick))
 
     def finish(self) -> None:
-        """Note how far the rows are recorded, at the end."""
+        """Note how far the rows are recorded, and why no further, at the end."""
         self._try(self._keep_recorded)
 
     def _try(self, work: Callable[[], bool]) -> bool:
@@ -97,7 +98,8 @@ class Tidying:
         if not is_tick:
             return False
         self._file.measure()
-        if time.monotonic() - self._kept_s >= _KEEP_EVERY_S and self._keep_recorded():
+        is_news = self._retention.failure != self._kept[1]
+        if (is_news or time.monotonic() - self._kept_s >= _KEEP_EVERY_S) and self._keep_recorded():
             return True
         if (deletion := self._next_deletion(time.monotonic(), is_tick=True)) is not None:
             self._on_deleted(self._file.append((), deletion))
@@ -113,11 +115,11 @@ class Tidying:
     def _keep_recorded(self) -> bool:
         """Whether there was something new to note."""
         self._kept_s = time.monotonic()
-        recorded = self._retention.recorded()
-        if recorded == self._kept:
+        state = self._retention.recorded(), self._retention.failure
+        if state == self._kept:
             return False
-        self._file.keep_recorded(recorded)
-        self._kept = recorded
+        self._file.keep_recorded(*state)
+        self._kept = state
         self._logged_bytes += PAGE_BYTES
         return True
 

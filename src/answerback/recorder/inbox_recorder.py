@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from answerback.errors import LedgerUnavailable, PositionConflict, ResourceNotFound
-from answerback.inbox import Generation, Inbox, Waiting
+from answerback.inbox import Generation, Inbox, RecorderFailure, Waiting
 from answerback.ledger.client import LedgerClient
 from answerback.ledger.commands import ForgetLogs, LogPositions
-from answerback.ledger.types import from_us, to_us
+from answerback.ledger.types import to_us
 from answerback.recorder.metrics import RecorderMetrics
 from answerback.recorder.recorder import MAX_BYTES, MAX_CALLBACKS, Recorder, log
 
@@ -50,10 +50,9 @@ class InboxRecorder(Recorder):
         """The age of the oldest callback that is not recorded; 0 where there is none."""
         return self.lag.age_s
 
-    def as_of(self) -> datetime:
-        """The time up to which all that was answered is recorded; now where nothing waits."""
-        oldest_us = self.lag.oldest_us
-        return datetime.now(UTC) if oldest_us is None else from_us(oldest_us)
+    def note_failure(self) -> RecorderFailure | None:
+        """Why nothing can be recorded now, and since when, None if it can; the inbox keeps it for commands."""
+        return self._inbox.note_failure(None if self.failure is None else str(self.failure))
 
     async def catch_up(self, timeout_s: float) -> float:
         """Wait until all that has been appended by now is recorded: 0.0; else, after `timeout_s`, the seconds of lag that are left.

@@ -54,7 +54,8 @@ class InboxView(View):
     callbacks: int = Field(description="callbacks that were answered and are not recorded yet")
     size_bytes: int = Field(description="their size in the inbox")
     lag_s: float = Field(description="age of the oldest of them; 0: none", examples=[0.0])
-    failure: str | None = Field(description="why they cannot be recorded now; null: they can, or that is not known")
+    failure: str | None = Field(description="why they cannot be recorded now: the error met last; null: they can")
+    failing_since: datetime | None = Field(description="since when nothing can be recorded; null: it can")
 
 
 class EndpointAssignmentView(View):

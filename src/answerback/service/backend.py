@@ -24,6 +24,7 @@ from answerback.exports.process import ExportManager
 from answerback.feed.activity_feed import ActivityFeed
 from answerback.heartbeat import Heartbeat
 from answerback.inbox import FILE_NAME as INBOX_NAME
+from answerback.inbox import Inbox
 from answerback.intake import BulkSubmitter
 from answerback.ledger.admin.audit import GATEWAY
 from answerback.ledger.admin.instances import Instance
@@ -55,6 +56,14 @@ if TYPE_CHECKING:
     from answerback.tracing.tracer import Tracer
 
 _WRITER_STOP_S = 0.5
+_NOTE_EVERY_S = 1.0
+
+
+async def _note_failures(inbox: Inbox, failure: Callable[[], str | None]) -> None:
+    """Have the inbox keep, for ever, why nothing is recorded."""
+    while True:
+        inbox.note_failure(failure())
+        await asyncio.sleep(_NOTE_EVERY_S)
 
 
 class Backend:
@@ -62,6 +71,7 @@ class Backend:
 
     recorder: Recorder | None = None
     _inbox_recorder: InboxRecorder | None = None
+    _noting: asyncio.Task[None] | None = None
     is_started = False
 
     def __init__(
@@ -92,7 +102,7 @@ class Backend:
         self._stack = contextlib.AsyncExitStack()
 
     def start_lag_alerts(self, ledger_failure: Callable[[], object | None]) -> None:
-        """Begin to watch how far the ledger is behind; it need not be there yet. Raises ConfigError where a URL is invalid."""
+        """Begin to watch how far the ledger is behind, and why; it need not be there yet. Raises ConfigError where a URL is invalid."""
 
         def failure() -> str | None:
             found = ledger_failure() if self.recorder is None else self.recorder.failure
@@ -101,6 +111,9 @@ class Backend:
         self._lag_alerts = build_lag_alerts(self._settings, self._unrecorded_s, failure)
         self._lag_alerts.start()
         self._stack.push_async_callback(self._lag_alerts.stop)
+        if self._front.inbox is not None:
+            self._noting = asyncio.create_task(_note_failures(self._front.inbox, failure))
+            self._stack.callback(self._noting.cancel)
 
     def _unrecorded_s(self) -> float | None:
         """For how long the oldest callback has waited for this process to record it; None if it does not record.
@@ -129,6 +142,8 @@ class Backend:
         self._build()
         await self._writer.start()
         stack.push_async_callback(self._writer.stop, _WRITER_STOP_S)
+        if self._noting is not None:
+            stack.callback(self._noting.cancel)  # a writer that was stopped is no reason
         self._writer.on_jobs, self._writer.saturated = self.relay.enqueue, self.relay.saturated
         self._writer.on_set_aside = front.metrics.count_set_aside
         self._heartbeat.start()

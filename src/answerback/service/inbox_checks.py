@@ -7,6 +7,7 @@ from answerback.config import ServerRole, Settings
 from answerback.errors import AnswerbackError
 from answerback.inbox import FILE_NAME, InboxReader, Waiting
 from answerback.ledger.commands import LogPositions
+from answerback.ledger.types import from_us
 from answerback.service.check_result import CheckLevel, CheckResult, describe_error, format_bytes
 from answerback.service.factories import inbox_config
 from answerback.service.ledger_config import open_for_reading
@@ -30,6 +31,7 @@ def check_waiting(settings: Settings) -> CheckResult:
     try:
         with closing(InboxReader(path)) as reader:
             waiting, ended, is_certain = _count_waiting(settings, reader)
+            failure = reader.failure() if waiting.rows else None
     except AnswerbackError as error:
         remedy = "callbacks are answered 503 until this is fixed"
         return CheckResult("inbox", CheckLevel.ERROR, describe_error(error), remedy)
@@ -41,10 +43,14 @@ def check_waiting(settings: Settings) -> CheckResult:
         finding += f", the oldest for {waiting.age_s:,.0f} s"
     if ended:
         finding += f"; {ended:,} of them are of gateways that have ended"
+    if failure is not None:
+        finding += (
+            f"; the recorder cannot write: {failure.reason}, since {from_us(failure.since_us):%Y-%m-%d %H:%M:%S} (UTC)"
+        )
     if waiting.bytes > _NEARLY_FULL * settings.inbox.max_bytes:
         return CheckResult("inbox", CheckLevel.ERROR, finding, f"callbacks are soon answered 503: {_remedy(settings)}")
     is_late = is_certain and waiting.rows and (waiting.age_s > LATE_S or not has_inbox(settings))
-    if is_late or waiting.bytes > _HALF_FULL * settings.inbox.max_bytes:
+    if is_late or failure is not None or waiting.bytes > _HALF_FULL * settings.inbox.max_bytes:
         return CheckResult("inbox", CheckLevel.WARNING, finding, _remedy(settings))
     return CheckResult("inbox", CheckLevel.OK, finding)
 

@@ -71,6 +71,7 @@ TEXTS: Mapping[str, str] = {
     "callbacks are answered 503 until this is fixed": "修复之前，回调应答 503",
     "{} callbacks are not in the ledger yet, {} of {}": "{0} 个回调尚未写入账本，占 {1}（上限 {2}）",
     "{} callbacks are not in the ledger yet, {} of {}, the oldest for {} s": "{0} 个回调尚未写入账本，占 {1}（上限 {2}），最早的已等 {3} 秒",
+    "the recorder cannot write: {}, since {} (UTC)": "记录器无法写入：{0}，自 {1}（UTC）起",
     "{} of them are of gateways that have ended": "其中 {0} 个属于已结束的网关",
     "inbox.max_bytes is {}": "inbox.max_bytes 为 {0}",
     "callbacks are soon answered 503: {}": "回调很快会应答 503：{0}",

@@ -217,6 +217,7 @@ TEXTS: Mapping[str, str] = {
     "inbox: all that was answered is recorded": "收件箱：已应答的全部写入账本",
     "not in the ledger yet:": "尚未写入账本：",
     "{callbacks:,} callbacks wait in the inbox, the oldest for {age_s:,.0f} s": "收件箱中有 {callbacks:,} 个回调等待，最早的已等 {age_s:,.0f} 秒",
+    "{waiting}: {failure}, since {since} (UTC)": "{waiting}：{failure}，自 {since}（UTC）起",
     "the inbox cannot be read, what waits in it is not known: {problem}": "收件箱无法读取，其中有多少在等待不得而知：{problem}",
     # calls, callbacks, endpoints, deliveries, quarantine, keys, alerts, channels, config
     "no calls": "没有通话",
@@ -297,7 +298,7 @@ TEXTS: Mapping[str, str] = {
     "looking through all rows": "正在逐行查找",
     "receipt {id}: the gateway goes on with it, even if this command is stopped": "回执 {id}：由网关执行，中断此命令也会继续",
     "your own settings still hold it: {names}": "以下由您自己设置的内容仍含有它：{names}",
-    "the ledger cannot be read: answerback doctor says what waits in the inbox, the log why": "无法读取账本：收件箱中有多少在等待见 answerback doctor，原因见日志",
+    "the ledger cannot be read: answerback doctor says what waits in the inbox, and why": "无法读取账本：收件箱中有多少在等待、原因为何，见 answerback doctor",
     "erasure {id} has failed: {failure}": "抹除 {id} 已失败：{failure}",
     "erasure {id} is not done: {failure}; the gateway goes on trying, answerback status says how far it is": "抹除 {id} 尚未完成：{failure}；网关会继续重试，进度见 answerback status",
     "erasure {id}: no process has begun with it: start one with the role relay": "抹除 {id}：没有进程开始执行，请启动一个带 relay 角色的进程",
