@@ -50,7 +50,7 @@ def _weighted(part: str) -> tuple[str, float]:
     tag, _, parameters = part.partition(";")
     name, _, value = parameters.strip().partition("=")
     try:
-        weight = float(value) if name == "q" else 1.0
+        weight = float(value) if name.strip().lower() == "q" else 1.0
     except ValueError:
         weight = 0.0
     return tag.strip().partition("-")[0].lower(), weight

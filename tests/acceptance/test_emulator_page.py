@@ -182,7 +182,8 @@ def test_every_ending_is_in_table_and_form(emulator: Emulator, language: str) ->
     [
         ("zh-CN,zh;q=0.9,en;q=0.8", "zh-CN"),
         ("en-US,en;q=0.9,zh;q=0.8", "en"),
-        ("en;q=0.2, zh-Hans;q=0.7", "zh-CN"),
+        ("en;q=0.2, zh-Hans ; Q=0.7", "zh-CN"),
+        ("zh;Q=0.2, en;q=0.7", "en"),
         ("de,fr;q=0.9", "en"),
         ("zh;q=0", "en"),
         ("zh;q=much,,;", "en"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from answerback.errors import LedgerUnavailable, LinkRefused, TooManyAttempts
 
 Networks = Sequence[IPv4Network | IPv6Network]
 
+_WITH_PORT = re.compile(r"^(?:\[(.*)\]|([0-9.]+))(?::[0-9]+)?$")  # as some proxies write it
 _LOOKUPS = 4  # keys looked up at a time: fewer than the connections that the ledger keeps open
 _MAX_KNOWN = 4096
 
@@ -110,7 +112,7 @@ def client_address(scope: Mapping[str, Any], trusted: Networks) -> str:
         if not _is_in(address, trusted):
             break
         try:
-            address = str(ip_address(hop.strip()))
+            address = str(ip_address(_WITH_PORT.sub(r"\1\2", hop.strip())))
         except ValueError:  # no proxy of ours has written that
             break
     return address
