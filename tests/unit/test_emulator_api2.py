@@ -223,12 +223,15 @@ def test_a_mistake_around_the_request_has_its_number(changes: dict[str, object],
     [
         ("sendvoiceprompt", body(PROMPT, time=ABSENT), "time is missing"),
         ("sendvoiceprompt", body(PROMPT, time=NOW_S - 3600), "3600 s behind the emulator's clock; 600 s are allowed"),
+        ("sendvoiceprompt", body(PROMPT, time=NOW_S + 0.5), f"time is {NOW_S}.5, not whole seconds since 1970"),
+        ("sendvoiceprompt", body(PROMPT, time=[True] * 99), r"time is \[true,true,"),
         ("sendtvoice", body({}), "template missing; there are 1001"),
+        ("sendtvoice", body({"tpl_id": 1001.5}), "template 1001.5; there are 1001"),
     ],
-    ids=["no time", "a slow clock", "no template"],
+    ids=["no time", "a slow clock", "a fraction", "a list", "no template", "a fraction for a template"],
 )
 def test_a_mistake_is_reported_in_no_words_of_python(operation: str, content: bytes, words: str) -> None:
-    """What is absent is missing, and a clock is off by so many seconds."""
+    """What is absent is missing, what is there is shown as it was sent, and a clock is off by so many seconds."""
     with pytest.raises(SendRejected, match=words):
         read(operation, content)
 

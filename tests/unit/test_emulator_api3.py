@@ -404,7 +404,7 @@ def test_a_clock_that_is_off_has_its_code(off_s: int) -> None:
     [
         (str(NOW_S - 3600), "3600 s behind the emulator's clock; 300 s are allowed"),
         (str(NOW_S + 3600), "3600 s ahead of the emulator's clock"),
-        (f"{NOW_S}000", "not seconds since 1970"),
+        (f"{NOW_S}000", "not whole seconds since 1970"),
     ],
     ids=["behind", "ahead", "milliseconds"],
 )
