@@ -20,7 +20,6 @@ MAX_BODY_BYTES = 65536
 _IDLE_S = 1.5  # shorter than servers keep an idle connection, so that none is closed under a callback
 _CLOSE_TIMEOUT_S = 1.0
 _FIRST_FINAL = 200
-_FRAMING = (b"content-length", b"transfer-encoding")
 _JSON = {"Content-Type": "application/json"}
 
 
@@ -156,6 +155,8 @@ class HttpConnection(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._fail(InvalidHttp(f"the answer changes to another protocol ({self._status}), which nobody asked for"))
         except httptools.HttpParserError as error:
             self._fail(InvalidHttp(f"the answer is not HTTP: {error}"))
 
@@ -175,7 +176,8 @@ class HttpConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
-        self._framed = self._framed or name in _FRAMING
+        if name == b"content-length" or (name == b"transfer-encoding" and b"chunked" in value.lower()):
+            self._framed = True
         if name == b"content-type":
             self._content_type = value.decode("latin-1")
 

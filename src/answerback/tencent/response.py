@@ -30,7 +30,7 @@ RESPONSE_CODES: dict[type[CallbackRejected], ResponseCode] = {
 
 
 class CallbackResponse(msgspec.Struct, frozen=True):
-    """`{"result":0,"errmsg":"OK_RESPONSE"}`: 0 is success, anything else a failure that `errmsg` explains."""
+    """`{"result":0,"errmsg":"OK"}`: 0 is success, anything else a failure that `errmsg` explains."""
 
     result: int
     errmsg: str = ""
