@@ -2,10 +2,13 @@
 
 import asyncio
 import re
+import ssl
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
+from answerback.emulator.authority import make_certificate
 from answerback.emulator.callback_sender import CallbackSender, ReceiverResponse
 from answerback.emulator.faults import OutgoingCallback
 
@@ -77,3 +80,35 @@ def test_what_is_no_answer_is_described(
         assert response.status is None
         assert error in (response.error or "")
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [
+        ("http://127.0.0.1:1/", "no answer: Connection refused"),
+        ("http://localhost:1/", "no answer: Connection refused"),
+        ("https://127.0.0.1:{port}/", "no answer: no secure connection: the server does not speak TLS: use http://"),
+        (
+            "https://127.0.0.1:{tls_port}/",
+            "no answer: the certificate is not trusted: unable to get local issuer certificate",
+        ),
+    ],
+)
+def test_a_receiver_that_cannot_be_reached_is_described(tmp_path: Path, url: str, error: str) -> None:
+    """In the system's words, or with what to change; never by number, address or line of a library."""
+
+    async def send() -> ReceiverResponse:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(make_certificate(tmp_path).certificate)
+
+        def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            writer.close()
+
+        plain = await asyncio.start_server(refuse, "127.0.0.1", 0)
+        secure = await asyncio.start_server(refuse, "127.0.0.1", 0, ssl=tls)
+        async with plain, secure:
+            port, tls_port = (server.sockets[0].getsockname()[1] for server in (plain, secure))
+            return await CallbackSender().send(url.format(port=port, tls_port=tls_port), OutgoingCallback(0.0, b"{}"))
+
+    assert asyncio.run(send()).error == error

@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import re
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,7 @@ from answerback.emulator.serving import BackgroundCloud
 from answerback.emulator.settings import EmulatorSettings
 
 SDKS = PAYLOADS / "sdks"
+DOCS = PAYLOADS.parents[1] / "docs"
 RECORDED: list[dict[str, Any]] = json.loads((SDKS / "index.json").read_text(encoding="utf-8"))
 BY_FILE = {one["file"]: one for one in RECORDED}
 
@@ -87,6 +89,14 @@ def test_every_recorded_request_is_listed() -> None:
     """The index has each file once."""
     assert sorted(BY_FILE) == sorted(file.name for file in SDKS.glob("*.http"))
     assert len(RECORDED) == len(BY_FILE) == 61
+
+
+@pytest.mark.parametrize("page", ["emulator.md", "emulator.zh-CN.md"])
+def test_the_documents_name_every_sdk_that_was_recorded(page: str) -> None:
+    """By its version, as a part of a table's row."""
+    tried = re.findall(r"\| ([^|]+) \|", (DOCS / page).read_text(encoding="utf-8"))
+    recorded = {one["version"].partition(" (")[0].removeprefix("v") for one in RECORDED}
+    assert recorded - {version for cell in tried for version in cell.split(", ")} == set()
 
 
 @pytest.mark.parametrize("file", BY_FILE)

@@ -1,7 +1,6 @@
 """Sends callbacks to a receiver, and reads its responses."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Iterable
 from time import perf_counter
 
@@ -10,7 +9,7 @@ import msgspec
 from answerback.domain.models import CallbackKind
 from answerback.emulator.faults import OutgoingCallback
 from answerback.emulator.http_client import HttpConnection, HttpTarget, PooledClient
-from answerback.errors import ConfigError, InvalidResponse, describe_os_error
+from answerback.errors import ConfigError, InvalidResponse
 from answerback.tencent.response import decode_response
 
 _TIMEOUT_S = 10.0
@@ -67,7 +66,7 @@ class CallbackSender:
         except TimeoutError:
             error = f"no answer within {_TIMEOUT_S:g} s"
         except (OSError, ValueError, ConfigError) as failure:
-            error = f"no answer: {_describe(failure)}"
+            error = f"no answer: {failure or type(failure).__name__}"
         else:
             if status is not None:
                 return classify_response(status, answer, perf_counter() - began_s)
@@ -109,12 +108,6 @@ async def send_all(url: str, bodies: Iterable[bytes], concurrency: int) -> Async
     while (response := await responses.get()) is not None:
         yield response
     await finishing
-
-
-def _describe(error: Exception) -> str:
-    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
-        return describe_os_error(error)
-    return str(error) or type(error).__name__
 
 
 def classify_response(status: int, body: bytes, seconds: float) -> ReceiverResponse:

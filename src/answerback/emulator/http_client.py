@@ -1,6 +1,8 @@
 """An HTTP client with little else: a load must cost its receiver more than its sender, and a check sends what no library would."""
 
 import asyncio
+import os
+import re
 import ssl
 from base64 import b64encode
 from collections import defaultdict
@@ -13,13 +15,15 @@ from typing import Any, NamedTuple, Self
 import httptools
 from yarl import URL
 
-from answerback.errors import ConfigError
+from answerback.errors import ConfigError, describe_os_error
 
 MAX_BODY_BYTES = 65536
 
 _IDLE_S = 1.5  # shorter than servers keep an idle connection, so that none is closed under a callback
 _CLOSE_TIMEOUT_S = 1.0
 _FIRST_FINAL = 200
+_SEVERAL = re.compile(r"\[Errno ([0-9]+)\]")
+_NO_TLS = "the server does not speak TLS: use http://"
 _JSON = {"Content-Type": "application/json"}
 
 
@@ -91,9 +95,12 @@ class HttpConnection(asyncio.Protocol):
 
     @classmethod
     async def connect(cls, target: HttpTarget) -> Self:
-        """Connect to the server of `target`. Raises OSError."""
+        """Connect to the server of `target`. Raises ConnectionError that says in words why there is no connection."""
         tls = _tls_context() if target.is_tls else None
-        _, connection = await asyncio.get_running_loop().create_connection(cls, *target.address, ssl=tls)
+        try:
+            _, connection = await asyncio.get_running_loop().create_connection(cls, *target.address, ssl=tls)
+        except OSError as error:
+            raise ConnectionError(_describe(error)) from error
         return connection
 
     async def send(self, packets: Sequence[bytes], pause_s: float = 0.0) -> HttpResponse:
@@ -167,7 +174,8 @@ class HttpConnection(asyncio.Protocol):
         if exc is None and self._status is not None and not self._framed:
             self._end()
         else:
-            self._fail(ConnectionError(str(exc or "the connection was closed before the answer was complete")))
+            ended = "the connection was closed before the answer was complete"
+            self._fail(ConnectionError(_describe(exc) if isinstance(exc, OSError) else ended))
 
     # The parser's.
 
@@ -242,6 +250,18 @@ def _take_fresh(idle: list[HttpConnection]) -> HttpConnection | None:
             return connection
         connection.abort()
     return None
+
+
+def _describe(error: OSError) -> str:
+    """Why there is no connection."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        reason = (error.reason or str(error)).lower().replace("_", " ")
+        return f"no secure connection: {_NO_TLS if reason == 'wrong version number' else reason}"
+    if error.errno is None and (found := _SEVERAL.search(str(error))):  # asyncio's, of a host with several addresses
+        return os.strerror(int(found[1]))
+    return describe_os_error(error)
 
 
 @cache
