@@ -299,7 +299,7 @@ def test_what_is_broken_takes_nothing_with_it() -> None:
     good = prompt("good")
     for cut in range(1, len(good)):
         assert callids(good[:cut] + b"\n" + good + b"\n" + PRETTY[0] + b"\n") == ["good", "c-0"], good[:cut]
-    endless = b'{"a": [\n' + b"1,\n" * LONGEST_OBJECT
+    endless = b'{"a": [\n' + (b"1," * 20 + b"\n") * (LONGEST_OBJECT // 20)
     assert callids(endless + good) == ["good"]
 
 

@@ -169,21 +169,21 @@ def test_a_mix_has_everything_and_a_seed_repeats_it() -> None:
 
 
 def test_a_stall_shows_in_the_latencies_of_all_that_it_held_up() -> None:
-    """No coordinated omission: half a second without answers on the one connection is seen by the callbacks due in it.
+    """No coordinated omission: a quarter of a second without answers on the one connection is seen by the callbacks due in it.
 
-    A load that waited for each answer would have one slow callback here and 399 fast ones.
+    A load that waited for each answer would have one slow callback here and 199 fast ones.
     """
 
     async def stall_once(number: int) -> bytes:
-        await asyncio.sleep(0.5 if number == 100 else 0)
+        await asyncio.sleep(0.25 if number == 50 else 0)
         return http(OK)
 
-    _, tally = loaded(stall_once, rate=200, duration_s=2, connections=1)
-    assert tally.accepted == 400
+    _, tally = loaded(stall_once, rate=200, duration_s=1, connections=1)
+    assert tally.accepted == 200
     assert tally.latencies.percentile(50) < 0.1
-    assert tally.latencies.percentile(90) > 0.2
-    assert tally.latencies.percentile(99) > 0.4
-    assert 40 <= tally.late <= 200
+    assert tally.latencies.percentile(90) > 0.1
+    assert tally.latencies.percentile(99) > 0.2
+    assert 20 <= tally.late <= 100
 
 
 def test_a_slow_receiver_does_not_slow_the_schedule() -> None:
@@ -253,7 +253,7 @@ def test_only_success_with_result_0_is_accepted(answer: bytes, refusal: Refusal 
         (http(OK)[:-5] + END, "closed"),
         (b"HTTP/1.1 200 So\r\nTransfer-Encoding: chunked\r\n\r\n1a\r\n" + OK[:-9] + END, "closed"),
         (END, "closed"),
-        (http(b"", 100), "within 1 s"),
+        (http(b"", 100), "within 0.3 s"),
     ],
     ids=["garbage", "half", "half in chunks", "nothing", "never final"],
 )
@@ -263,7 +263,7 @@ def test_what_is_no_answer_is_reported_in_words(answer: bytes, words: str) -> No
     async def always(_number: int) -> bytes:
         return answer
 
-    _, tally = loaded(always, rate=20, timeout_s=1.0 if words == "within 1 s" else 30.0)
+    _, tally = loaded(always, rate=20, timeout_s=0.3 if words == "within 0.3 s" else 30.0)
     assert (tally.sent, tally.unanswered, tally.accepted, tally.latencies.total) == (4, 4, 0, 0)
     assert all(words in reported for reported in tally.unanswered_reasons)
     assert tally.achieved_rate == 0.0

@@ -1,10 +1,9 @@
 """One word for one thing: words that were replaced do not come back as names. The words in use: docs/glossary.md."""
 
-import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import jinja2.lexer
@@ -88,76 +87,58 @@ SHARED_CLASS_NAMES = {
 _PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")
 _CLASS = re.compile(r"^ *class (\w+)[(:]", re.MULTILINE)
 _ASSIGNED = re.compile(r"^(\w+) = ", re.MULTILINE)
-_REPLACED = re.compile("|".join(REPLACED), re.IGNORECASE)
+_TEXT = re.compile(r'#[^\n]*|"""(?:\\.|[^\\])*?"""|"((?:\\.|[^"\\\n])*)"', re.DOTALL)
+"""A comment, or a string; of one in a line, what is in it."""
 _NAME = re.compile(r"[A-Za-z_][\w.:/-]*")
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 
 
-def words(name: str) -> list[str]:
-    """The words that `name` is made of, in lower case."""
-    return [part.lower() for part in _PART.findall(name)]
+def identifiers(source: str) -> set[str]:
+    """Every name that the code gives or uses; one that only an f-string used nobody would have given."""
+    return set(_IDENTIFIER.findall(_TEXT.sub("", source)))
 
 
-def identifiers(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Every name that the module gives or uses, with its line."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name) | ast.alias(name=name):
-                yield node.lineno, name
-            case ast.keyword(arg=str(name)):
-                yield node.lineno, name
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                yield node.lineno, name
-
-
-def string_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def string_names(source: str) -> set[str]:
     """Every string that is a name: of a table, a column, a JSON field, a metric, a log event, an option, a text, a path."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _NAME.fullmatch(node.value.lstrip("-/")):
-            yield node.lineno, node.value
+    return {string for string in _TEXT.findall(source) if _NAME.fullmatch(string.lstrip("-/"))}
 
 
-def template_names(source: str) -> Iterator[tuple[int, str]]:
+def template_names(source: str) -> set[str]:
     """Every name in the code of a template."""
-    for line, token, value in Environment(autoescape=True).lex(source):
-        if token == jinja2.lexer.TOKEN_NAME:
-            yield line, value
+    lexed = Environment(autoescape=True).lex(source)
+    return {value for _, token, value in lexed if token == jinja2.lexer.TOKEN_NAME}
 
 
-def replaced_in(names: Iterator[tuple[int, str]]) -> list[tuple[int, str, str]]:
-    """The names with a word that went: line, name, what to say in place of the word."""
-    return [
-        (line, name, REPLACED[word])
-        for line, name in names
-        if name not in ALLOWED
-        for word in words(name)
-        if word in REPLACED
-    ]
+@cache
+def replacement(name: str) -> str | None:
+    """What to say in place of a word of `name` that went."""
+    words = [] if name in ALLOWED else [part.lower() for part in _PART.findall(name)]
+    return next((REPLACED[word] for word in words if word in REPLACED), None)
 
 
-def sources(pattern: str) -> Iterator[tuple[str, str]]:
-    """Path and text of each file in which such a word occurs at all."""
-    for path in sorted(ROOT.glob(pattern)):
-        if _REPLACED.search(text := path.read_text()) and path != Path(__file__):
-            yield str(path.relative_to(ROOT)), text
+def replaced_in(names: Callable[[str], set[str]], pattern: str) -> dict[str, dict[str, str]]:
+    """The names with such a word in the files of that pattern, and what to say in place of the word."""
+    found = {
+        str(path.relative_to(ROOT)): {name: word for name in names(path.read_text()) if (word := replacement(name))}
+        for path in ROOT.glob(pattern)
+        if path != Path(__file__)
+    }
+    return {path: replaced for path, replaced in found.items() if replaced}
 
 
 def test_sources_use_the_words_of_the_glossary() -> None:
     """In identifiers, settings, options, log events, metrics, tables, columns and fields of JSON."""
-    trees = ((path, ast.parse(text)) for path, text in sources("src/**/*.py"))
-    found = {path: replaced_in(chain(identifiers(tree), string_names(tree))) for path, tree in trees}
-    assert {path: names for path, names in found.items() if names} == {}
+    assert replaced_in(lambda source: identifiers(source) | string_names(source), "src/**/*.py") == {}
 
 
 def test_tests_use_the_words_of_the_glossary() -> None:
     """In identifiers; their strings are data."""
-    found = {path: replaced_in(identifiers(ast.parse(text))) for path, text in sources("tests/**/*.py")}
-    assert {path: names for path, names in found.items() if names} == {}
+    assert replaced_in(identifiers, "tests/**/*.py") == {}
 
 
 def test_templates_use_the_words_of_the_glossary() -> None:
     """In variables, filters and arguments."""
-    found = {path: replaced_in(template_names(text)) for path, text in sources("src/**/*.html")}
-    assert {path: names for path, names in found.items() if names} == {}
+    assert replaced_in(template_names, "src/**/*.html") == {}
 
 
 def definitions(pattern: re.Pattern[str]) -> Iterator[tuple[str, str]]:
@@ -182,11 +163,11 @@ def test_a_class_has_a_name_of_its_own() -> None:
 
 def test_each_kind_of_name_is_looked_at() -> None:
     """Split at underscores and capitals; prose and longer words are left alone."""
-    tree = ast.parse(
-        "class CourierPool:\n    told_at = send(owed=1).HTTPBell\n"
-        "def test_it_is_told(): 'What is told.'; emit('calls_told'); foretold = Column('--tell-again')"
+    source = (
+        "class CourierPool:\n    told_at = send(owed=1).HTTPBell  # tell\n"
+        'def test_it_is_told(): """What is told."""; emit("calls_told"); foretold = Column("--tell-again", "a strike")'
     )
-    assert {name for _, name, _ in replaced_in(chain(identifiers(tree), string_names(tree)))} == {
+    assert set(filter(replacement, identifiers(source) | string_names(source))) == {
         "CourierPool",
         "told_at",
         "owed",
@@ -195,5 +176,5 @@ def test_each_kind_of_name_is_looked_at() -> None:
         "calls_told",
         "--tell-again",
     }
-    found = replaced_in(template_names("{% if call.told %}told{% endif %}{{ foretold|owed }}"))
-    assert found == [(1, "told", "delivered"), (1, "owed", "pending")]
+    found = template_names("{% if call.told %}told{% endif %}{{ foretold|owed }}")
+    assert {name: replacement(name) for name in found if replacement(name)} == {"told": "delivered", "owed": "pending"}
