@@ -12,6 +12,7 @@ ALLOWED = (
     "a small file system cannot be mounted here",
     "no /dev/shm on this system",
     "this machine lets nobody mount",
+    "this machine gives nobody a network of its own",
 )
 """What a kernel or a file system does not have. A missing program is none of these: tools/bring.sh brings it."""
 

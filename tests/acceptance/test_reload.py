@@ -234,7 +234,7 @@ def test_a_closed_terminal_ends_the_gateway(tmp_path: Path) -> None:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests by nohup ignores it
         os.execve(command[0], command, environment())
     shown = b""
-    while b"callback URL" not in shown:
+    while b"voice application.\r\n" not in shown:  # the last that it prints
         shown += os.read(terminal, 65536)
     os.close(terminal)
     assert os.waitpid(pid, 0)[1] == 0
