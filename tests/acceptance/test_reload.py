@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -12,9 +13,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from builders import received, status
+from ending import ending
 from gateway import COMMAND, OK, Gateway, environment, prompt, run
 from postgresql import shared_server
 from receivers.process import Receive, Receiver, await_true
@@ -238,3 +241,18 @@ def test_a_closed_terminal_ends_the_gateway(tmp_path: Path) -> None:
         shown += os.read(terminal, 65536)
     os.close(terminal)
     assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_a_gateway_works_where_it_cannot_say_so(tmp_path: Path) -> None:
+    """Output that nobody takes, here a terminal that was closed before, neither ends it nor makes its end a failure."""
+    theirs, ours = pty.openpty()
+    os.close(theirs)
+    data = tmp_path / "data"
+    command = ending(COMMAND, "serve", "--port", "0", "--data-dir", data)
+    with subprocess.Popen(command, stdin=ours, stdout=ours, stderr=ours, env=environment()) as gateway:
+        os.close(ours)
+        await_true((data / "gateway-url").exists)
+        answer = httpx.post(f"{(data / 'gateway-url').read_text().strip()}/voice/callback", content=prompt("unheard"))
+        assert answer.content == OK
+        gateway.terminate()
+    assert gateway.returncode == 0

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsed
 
 from answerback.cli import options
 from answerback.cli.language import tr, tr_message
-from answerback.cli.output import FullNumbers, err, fail
+from answerback.cli.output import FullNumbers, discard_unwritable, err, fail
 from answerback.cli.progress import ProgressBars
 from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.domain.exports import Dataset, FileFormat
@@ -53,7 +53,7 @@ def _to_stdout(exported: Iterable[bytes], dataset: Dataset) -> None:
         _write(exported, dataset, sys.stdout.buffer)
         sys.stdout.buffer.flush()
     except BrokenPipeError:  # whoever read it has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_unwritable()
         raise typer.Exit(1) from None
 
 

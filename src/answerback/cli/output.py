@@ -1,5 +1,6 @@
 """The command line's output: tables for people, JSON for programs, one line for an error."""
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -30,6 +31,15 @@ err = Console(stderr=True, highlight=False)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 FullNumbers = Annotated[bool, typer.Option("--unmask", help="Show phone numbers unmasked.")]
+
+
+def discard_unwritable() -> None:
+    """Drop what is left of the output where nobody takes it: a reader who left, a terminal that was closed, a full disk."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def print_json(value: Any) -> None:

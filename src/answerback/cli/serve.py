@@ -1,6 +1,7 @@
 """`answerback serve`: the gateway."""
 
 import sys
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,10 +9,12 @@ import typer
 
 from answerback.cli.language import tr, tr_message
 from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
-from answerback.cli.output import AsJson, out, print_json, print_lines
+from answerback.cli.output import AsJson, discard_unwritable, out, print_json, print_lines
 from answerback.ledger.writer.spawning import spawn_writer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from answerback.service.gateway import StartupInfo
 
 
@@ -55,7 +58,7 @@ def serve(
         configure_logs(settings.log.level, settings.log.format)
         run(
             settings,
-            _print_json if as_json else _print_text,
+            partial(_print, _print_json if as_json else _print_text),
             spawned,
             new_ledger=new_ledger,
             sign_in_link=sys.stdout.isatty() and not as_json,
@@ -64,6 +67,14 @@ def serve(
     finally:
         spawned.process.kill()  # it has ended, but where nothing was started
         spawned.process.wait()
+        discard_unwritable()
+
+
+def _print(print_info: "Callable[[StartupInfo], None]", info: "StartupInfo") -> None:
+    """Say where the gateway is; where that cannot be written, it works all the same."""
+    with suppress(OSError):
+        print_info(info)
+        sys.stdout.flush()
 
 
 def _print_text(info: "StartupInfo") -> None:
@@ -94,7 +105,6 @@ def _print_text(info: "StartupInfo") -> None:
         tr("Paste a callback URL into the cloud console, as the event callback of the voice application."),
         soft_wrap=True,
     )
-    sys.stdout.flush()
 
 
 def _print_json(info: "StartupInfo") -> None:
@@ -109,7 +119,6 @@ def _print_json(info: "StartupInfo") -> None:
             "admin_key": info.admin_key,
         }
     )
-    sys.stdout.flush()
 
 
 def _shown(url: str) -> str:
