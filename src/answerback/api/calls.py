@@ -100,8 +100,9 @@ def build_routes(ledger: Ledger, relay: Relay, channels: Sequence[str]) -> Route
 
     @router.get("/v1/calls", summary="List calls, newest first", responses=NUMBERS_HIDDEN)
     def list_calls(principal: CurrentPrincipal, query: Annotated[CallPageQuery, Query()]) -> PageView[CallView]:
-        check_filters(principal.key, query.mobile, query.failure_code, reference=query.reference)
-        page = ledger.calls(CallFilter(**query.filters()), query.cursor, query.page_size)
+        filters = query.filters()
+        check_filters(principal.key, **filters)
+        page = ledger.calls(CallFilter(**filters), query.cursor, query.page_size)
         principal.log_unmasked(len(page.items))
         return PageView.of(page, partial(CallView.of, full_numbers=principal.full_numbers))
 

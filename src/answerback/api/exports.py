@@ -51,8 +51,8 @@ def build_routes(ledger: Ledger, exports: ExportManager) -> Routes:
         principal: CurrentPrincipal,
         query: Annotated[ExportQuery, Query()],
     ) -> Response:
-        check_filters(principal.key, query.mobile, query.failure_code, reference=query.reference, callid=query.callid)
         filters = query.filters(load_zone(query.timezone)) | {"state": query.state, "callid": query.callid}
+        check_filters(principal.key, **filters)
         if query.endpoint is not None:
             filters["endpoint_id"] = (await run_in_threadpool(ledger.endpoint, query.endpoint)).id
         try:

@@ -2,10 +2,11 @@
 
 import hmac
 import secrets
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from answerback.auth.server_secret import load_or_create_line
 from answerback.config import validate_endpoint_name
@@ -36,19 +37,21 @@ class ApiKeyStore(Protocol):
         """Whether the session was ended."""
 
 
-def check_filters(key: ApiKey, mobile: str | None = None, failure_code: int | None = None, **names: str | None) -> None:
-    """Refuse to search calls by a number, or by what is masked as one, without the right to full numbers: the result would reveal whose it is.
+_REVEALS: Mapping[str, Callable[[Any], bool]] = {
+    "mobile": lambda _: True,
+    "failure_code": lambda code: MASKS["failure_code"](code) is None,
+    **dict.fromkeys(("callid", "reference", "find"), is_number_like),
+}
+"""The filters whose value may be a number, or what is masked as one."""
+
+
+def check_filters(key: ApiKey, **filters: Any) -> None:
+    """Refuse to search by a number without the right to full numbers: the result would reveal whose it is. A filter of None is none.
 
     Raises FullNumbersRequired.
     """
-    if key.full_numbers:
-        return
-    if mobile is not None:
-        raise FullNumbersRequired("mobile")
-    if failure_code is not None and MASKS["failure_code"](failure_code) is None:
-        raise FullNumbersRequired("failure_code")
-    for field, name in names.items():
-        if name is not None and is_number_like(name):
+    for field, value in filters.items():
+        if not key.full_numbers and value is not None and field in _REVEALS and _REVEALS[field](value):
             raise FullNumbersRequired(field)
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from msgspec.structs import asdict
 from sqlalchemy.engine import Connection
 from starlette.responses import Response
 from starlette.routing import Route
@@ -36,10 +37,7 @@ def _list(context: RequestContext) -> Response:
     if text:
         return _search(context, text)
     call_filter = parse_call_filter(context.query, context.deps.channels, datetime.now(UTC), context.deps.zone)
-    calls = call_filter.calls
-    check_filters(
-        context.principal, calls.mobile, calls.failure_code, callid=call_filter.callid, reference=calls.reference
-    )
+    check_filters(context.principal, callid=call_filter.callid, **asdict(call_filter.calls))
     cursor = context.query.get("cursor")
     page = context.deps.ledger.read(_read_page, call_filter=call_filter, cursor=cursor)
     return _show(context, page, call_filter)
@@ -118,10 +116,9 @@ def _failure_text(language: str, call: CallView) -> str:
 
 def _export_links(call_filter: CallFilterForm, links: Links, **more: str) -> dict[str, str]:
     """The same calls as a file, by the names of its forms; of one callid there is no file."""
-    fields = {name: getattr(call_filter.calls, name) for name in CallFilter.__struct_fields__}
     texts = {
         name: value.isoformat() if isinstance(value, datetime) else str(value)
-        for name, value in fields.items()
+        for name, value in asdict(call_filter.calls).items()
         if value is not None
     }
     forms = {} if call_filter.callid else {name: form for name, form in _FORMATS.items() if _is_installed(form)}

@@ -24,7 +24,6 @@ from answerback.exports.response import ExportResponse
 C = TypeVar("C", bound=StrEnum)
 
 _FULL = "full"
-_RESTRICTED_FILTERS = ("mobile", "failure_code", "reference", "callid")
 _MAX_CODE = 2**31
 
 
@@ -40,7 +39,7 @@ async def _send(context: RequestContext) -> Response:
     ):
         raise PermissionError("full_numbers")
     filters = {name: _parse_filter(name, text) for name, text in context.query.items() if name in _PARSERS}
-    check_filters(context.principal, **{name: filters.get(name) for name in _RESTRICTED_FILTERS})
+    check_filters(context.principal, **filters)
     if "endpoint" in context.query:
         filters["endpoint_id"] = (
             await context.run_in_thread(context.deps.ledger.endpoint, context.query["endpoint"])

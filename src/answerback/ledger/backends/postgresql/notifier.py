@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from answerback.errors import MissingExtra
+from answerback.ledger.backends.postgresql.server import connect_options
 
 if TYPE_CHECKING:
     import psycopg
@@ -22,17 +23,11 @@ CHANNEL = "answerback"
 _GATHER_S = 0.05  # the first one goes out at once, what follows soon after goes together
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
-_CONNECT_TIMEOUT_S = 3.0
+_ANSWER_TIMEOUT_S = 3.0
 _QUIET_S = 5.0
 _MAX_BYTES = 7999
 _MAX_IDS = 500
 _MAX_CALLS = 20
-_KEEPALIVE: dict[str, Any] = {
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-}
 
 log = structlog.get_logger("answerback.ledger")
 
@@ -137,7 +132,7 @@ class PgNotifier:
                     notification = FULL_RESYNC
                 if notification.origin != self._instance_id:
                     on_notification(notification)
-            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
                 await connection.execute(b"SELECT 1")
 
     async def _send_loop(self) -> None:
@@ -148,7 +143,7 @@ class PgNotifier:
                 async with self._connect() as connection:
                     while True:
                         await self._wake.wait()
-                        async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                        async with asyncio.timeout(_ANSWER_TIMEOUT_S):
                             await self._send(connection)
                         await asyncio.sleep(_GATHER_S)
             except self._failures as error:
@@ -167,16 +162,12 @@ class PgNotifier:
 
     @contextlib.asynccontextmanager
     async def _connect(self) -> AsyncIterator["psycopg.AsyncConnection[Any]"]:
-        """A connection to the server that takes writes."""
+        """A connection to the server that takes writes: a standby takes neither LISTEN nor NOTIFY."""
         import psycopg
 
-        given: dict[str, Any] = {
-            "connect_timeout": round(_CONNECT_TIMEOUT_S),
-            "application_name": "answerback notifier",
-        }
-        if "target_session_attrs" not in self._url:
-            given["target_session_attrs"] = "read-write"  # a standby takes neither LISTEN nor NOTIFY
-        connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True, **_KEEPALIVE, **given)
+        connection = await psycopg.AsyncConnection.connect(
+            self._url, autocommit=True, application_name="answerback notifier", **connect_options(self._url)
+        )
         try:
             yield connection
         finally:

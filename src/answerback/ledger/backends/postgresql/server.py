@@ -27,11 +27,11 @@ MIN_VERSION = 140_000
 """PostgreSQL 14, the oldest that its makers look after."""
 
 _UNVERIFIED_SSL_MODES = ("disable", "allow", "prefer")
-_CONNECT_TIMEOUT_S = 3
 _STATEMENT_TIMEOUT_S = 30
 _READ_POOL_SIZE = 5
 _MAX_READ_CONNECTIONS = 40  # as many as threads that may ask
 _KEEPALIVE: dict[str, Any] = {
+    "connect_timeout": 3,
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
@@ -112,10 +112,12 @@ def connector(url: str) -> "Callable[[], psycopg.Connection[Any]]":
     except ImportError as error:
         raise MissingExtra("ledger.url: PostgreSQL needs psycopg: pip install 'answerback[postgresql]'") from error
     _check_authority(url)
-    given: dict[str, Any] = {} if "target_session_attrs" in url else {"target_session_attrs": "read-write"}
-    return partial(
-        psycopg.connect, url, connect_timeout=_CONNECT_TIMEOUT_S, application_name="answerback", **_KEEPALIVE, **given
-    )
+    return partial(psycopg.connect, url, application_name="answerback", **connect_options(url))
+
+
+def connect_options(url: str) -> dict[str, Any]:
+    """How a server is connected to: soon or not at all, one that takes writes where the URL asks for no other, and given up once it is silent."""
+    return _KEEPALIVE | ({} if "target_session_attrs" in url else {"target_session_attrs": "read-write"})
 
 
 def _check_authority(url: str) -> None:

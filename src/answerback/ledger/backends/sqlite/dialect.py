@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection
 
 from answerback.ledger.backends.dialect import Dialect
 from answerback.ledger.backends.postgresql.partition_ids import MAX_SEQUENCE
+from answerback.ledger.backends.sqlite.engine import INCREMENTAL
 from answerback.ledger.tables import attempts, callbacks, calls, deliveries, metadata
 from answerback.ledger.types import Item
 
@@ -15,8 +16,6 @@ _PAGES_PER_STEP = 64
 _FREE_FRACTION = 8
 """Free pages above this part of the file are given back; those below it are what the next callbacks are written to."""
 _PAGE_COUNTS = ("freelist_count", "page_count")
-_INCREMENTAL = 2
-"""What SQLite calls that; each ledger was made so, unless somebody has put its rows into another file."""
 
 
 class SQLiteDialect(Dialect):
@@ -66,8 +65,8 @@ class SQLiteDialect(Dialect):
         return False
 
     def release_free_pages(self, connection: Connection) -> bool:
-        if connection.exec_driver_sql("PRAGMA auto_vacuum").scalar_one() != _INCREMENTAL:
-            return False
+        if connection.exec_driver_sql("PRAGMA auto_vacuum").scalar_one() != INCREMENTAL:
+            return False  # somebody has put its rows into another file
         free, total = (int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()) for name in _PAGE_COUNTS)
         surplus = free - total // _FREE_FRACTION
         cursor = connection.connection.cursor()

@@ -30,7 +30,8 @@ _WAL_PAGES = 1000
 _SYNCHRONOUS_FULL = 2
 _CHECKPOINT_S = 60.0
 _CHECKPOINT_RETRY_S = 0.1
-_INCREMENTAL = 2  # auto_vacuum
+INCREMENTAL = 2
+"""What SQLite calls an auto_vacuum that gives free pages back when it is asked to."""
 
 
 def sqlite_engine(path: Path, lock_timeout_s: float) -> Engine:
@@ -55,7 +56,7 @@ def sqlite_engine(path: Path, lock_timeout_s: float) -> Engine:
         with close_on_failure(connection):
             cursor = connection.cursor()
             cursor.execute("PRAGMA auto_vacuum")
-            if cursor.fetchone() != (_INCREMENTAL,):  # of a new file; set again it would write, and wait for the lock
+            if cursor.fetchone() != (INCREMENTAL,):  # of a new file; set again it would write, and wait for the lock
                 cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
             for pragma in (
                 "journal_mode=WAL",
