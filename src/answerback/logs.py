@@ -33,7 +33,7 @@ def mask_numbers(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     return event
 
 
-class _Background(logging.Handler):
+class _BackgroundHandler(logging.Handler):
     """Masks, renders and writes to standard error in a thread of its own: who does not read must not hold up who logs.
 
     What finds no room is dropped, and how much it was is said with the next line.
@@ -107,7 +107,7 @@ def configure_logs(level: str, form: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = _Background()
+    handler = _BackgroundHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -42,7 +42,7 @@ class Away:
 @pytest.fixture
 def alone() -> KeyVerifier:
     """The admin key `secret`, and a ledger that is away."""
-    return KeyVerifier(AdminKey("secret", made=False, made_at=_MADE), Away())
+    return KeyVerifier(AdminKey("secret", created=False, created_at=_MADE), Away())
 
 
 def test_the_admin_key_is_made_once_and_read_again(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_another_key_is_not_refused_while_the_ledger_is_away(alone: KeyVerifier)
 @given(st.text(max_size=60))
 def test_junk_opens_nothing_and_never_troubles_the_ledger(offered: str) -> None:
     """What has not the form of a key is refused without a look into the ledger, lone surrogates and all."""
-    key_authenticator = KeyVerifier(AdminKey("secret", made=False, made_at=_MADE), Away())
+    key_authenticator = KeyVerifier(AdminKey("secret", created=False, created_at=_MADE), Away())
     if offered != "secret":
         assert key_authenticator.verify(offered) is None
         assert key_authenticator.verify_admin(offered) is None
@@ -95,7 +95,7 @@ def test_a_key_of_the_ledger_opens_until_it_is_revoked(tmp_path: Path) -> None:
     """At each look, with the rights it was given; whichever process revokes it."""
     ledger, other = (open_sqlite(tmp_path, allow_unsafe_filesystem=True) for _ in range(2))
     try:
-        key_authenticator = KeyVerifier(AdminKey("secret", made=False, made_at=_MADE), ledger)
+        key_authenticator = KeyVerifier(AdminKey("secret", created=False, created_at=_MADE), ledger)
         key, draft = draft_api_key("night", Role.OPERATOR, full_numbers=True)
         assert key_authenticator.verify(key) is None
         made = CreateKey(ADMIN, draft).run(other)

@@ -41,7 +41,7 @@ class SlowLedger:
 
 async def answers(ledger: SlowLedger) -> list[ApiKey | BaseException | None]:
     """What many requests with one new key get that come before the ledger has said a word of it."""
-    key_authenticator = KeyVerifier(AdminKey("secret", made=False, made_at=_NOW), ledger)
+    key_authenticator = KeyVerifier(AdminKey("secret", created=False, created_at=_NOW), ledger)
     nobody: Any = None
     authenticator = Authenticator(
         key_authenticator, AttemptLimiter(lambda: 0.0), [], SignInLinks(key_authenticator, b"key", nobody)

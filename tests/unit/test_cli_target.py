@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from client.unruly_server import Behaviour, UnrulyServer, answer, hang_up, say
 
-from answerback.cli.connection import Remote, connect
+from answerback.cli.connection import RemoteGateway, connect
 from answerback.cli.profiles import Profile, save_profile
 from answerback.cli.target import GatewayTarget
 from answerback.config import load_settings
@@ -33,12 +33,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def chosen(**options: Any) -> Remote | None:
+def chosen(**options: Any) -> RemoteGateway | None:
     """What the options choose."""
     return GatewayTarget({**NOTHING, **options}, is_quiet=True).remote
 
 
-def place(remote: Remote | None) -> tuple[str, str, str] | None:
+def place(remote: RemoteGateway | None) -> tuple[str, str, str] | None:
     """What chose it, its URL and its key."""
     return None if remote is None else (remote.name, remote.profile.url, remote.profile.key)
 
@@ -168,7 +168,7 @@ def test_what_goes_wrong_is_said_of_what_chose_the_gateway(
     monkeypatch.setattr("answerback.client.retries._DELAYS_S", (0.0,))
     with UnrulyServer() as server:
         server.will(*[response] * 4)
-        remote = Remote(name="profile a", key_name="profile a", profile=Profile(url=server.url, key="ab_key"))
+        remote = RemoteGateway(name="profile a", key_name="profile a", profile=Profile(url=server.url, key="ab_key"))
         with pytest.raises(AnswerbackError) as caught, connect(remote) as client:
             client.keys.list().first()
     assert str(caught.value) == said.format(url=server.url)

@@ -20,7 +20,7 @@ from answerback.emulator.conformance import fixes
 from answerback.emulator.conformance.checking import RuleResult, evaluate
 from answerback.emulator.conformance.evaluation import (
     ConformanceLevel,
-    Expected,
+    Expectation,
     NoResponse,
     ReceivedResponse,
     excerpt,
@@ -50,7 +50,7 @@ def steps(run: uuid.UUID = RUN) -> Iterator[tuple[Rule, RuleStep]]:
 
 def callids(run: uuid.UUID, rule_id: str | None = None) -> set[str]:
     """The callids of all callbacks of a run, or of a rule."""
-    taken = [step for rule, step in steps(run) if step.expected is Expected.TAKEN and rule_id in {None, rule.id}]
+    taken = [step for rule, step in steps(run) if step.expected is Expectation.TAKEN and rule_id in {None, rule.id}]
     return {parse(step.request.body).callid for step in taken}
 
 
@@ -79,9 +79,9 @@ def test_a_rule_has_one_id_and_both_languages() -> None:
 def test_the_gateway_s_parser_agrees_with_the_rules() -> None:
     """What is to be taken is a callback for the parser, what is to be refused is none."""
     for rule, step in steps():
-        if step.expected is Expected.TAKEN:
+        if step.expected is Expectation.TAKEN:
             parse(step.request.body)
-        elif step.expected is Expected.REFUSED:
+        elif step.expected is Expectation.REFUSED:
             with pytest.raises(CallbackRejected):
                 parse(step.request.body)
         else:
@@ -90,7 +90,7 @@ def test_the_gateway_s_parser_agrees_with_the_rules() -> None:
 
 def test_every_kind_result_and_failure_code_is_sent() -> None:
     """Nothing of the contract's tables is left out."""
-    reported = [parse(step.request.body) for _, step in steps() if step.expected is Expected.TAKEN]
+    reported = [parse(step.request.body) for _, step in steps() if step.expected is Expectation.TAKEN]
     for kind in (CallbackKind.PROMPT, CallbackKind.CODE):
         assert {one.result.value for one in reported if isinstance(one, Status) and one.kind is kind} == {0, 1, 2}
     reasons = {
@@ -144,7 +144,7 @@ def answer(
     return ReceivedResponse(seconds=seconds, status=status, content_type=content_type, body=body)
 
 
-def level(expected: Expected, given: ReceivedResponse) -> ConformanceLevel:
+def level(expected: Expectation, given: ReceivedResponse) -> ConformanceLevel:
     """How bad `given` is."""
     found = find_problems(expected, given, TIMEOUT_S)
     return max((one.level for one in found), key=list(ConformanceLevel).index, default=ConformanceLevel.OK)
@@ -190,8 +190,8 @@ def level(expected: Expected, given: ReceivedResponse) -> ConformanceLevel:
 )
 def test_an_answer_is_judged_by_what_it_answers(given: ReceivedResponse, taken: str, refused: str) -> None:
     """The same answer to a callback and to a mistake."""
-    assert (level(Expected.TAKEN, given), level(Expected.REFUSED, given)) == (taken, refused)
-    assert level(Expected.NOTHING, given) == "ok"
+    assert (level(Expectation.TAKEN, given), level(Expectation.REFUSED, given)) == (taken, refused)
+    assert level(Expectation.NOTHING, given) == "ok"
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_an_answer_is_judged_by_what_it_answers(given: ReceivedResponse, taken: 
 )
 def test_a_server_in_front_may_refuse_in_its_own_words(given: ReceivedResponse, not_taken: str, bounded: str) -> None:
     """GET and a huge body may be refused by what stands before the receiver; that is a warning."""
-    assert (level(Expected.NOT_TAKEN, given), level(Expected.BOUNDED, given)) == (not_taken, bounded)
+    assert (level(Expectation.NOT_TAKEN, given), level(Expectation.BOUNDED, given)) == (not_taken, bounded)
 
 
 def test_a_quoted_answer_is_one_bounded_line() -> None:
@@ -220,7 +220,7 @@ def test_a_quoted_answer_is_one_bounded_line() -> None:
     assert len(seen) < 150
 
 
-def rule_of(*expected: Expected) -> tuple[Rule, list[RuleStep]]:
+def rule_of(*expected: Expectation) -> tuple[Rule, list[RuleStep]]:
     """A rule with so many steps."""
     made = [RuleStep(CallbackRequest(b""), one, Text(f"step {n}", f"第 {n} 步")) for n, one in enumerate(expected, 1)]
     return BY_ID["repeat"]._replace(steps=lambda _: made), made
@@ -228,7 +228,7 @@ def rule_of(*expected: Expected) -> tuple[Rule, list[RuleStep]]:
 
 def test_a_rule_is_as_bad_as_its_worst_answer() -> None:
     """A failure is reported before a warning, the first with its step, the others counted."""
-    rule, made = rule_of(*[Expected.TAKEN] * 4)
+    rule, made = rule_of(*[Expectation.TAKEN] * 4)
     answers = [answer(content_type=""), answer(), answer(REFUSED, 400), answer(b"", 502)]
     verdict = evaluate(rule, list(zip(made, answers, strict=True)), TIMEOUT_S, 1.0)
     assert verdict.level is ConformanceLevel.FAILED
@@ -240,7 +240,7 @@ def test_a_rule_is_as_bad_as_its_worst_answer() -> None:
 
 def test_the_fix_is_that_of_what_was_found() -> None:
     """What any answer can get wrong has its own advice; else the rule's."""
-    rule, (step,) = rule_of(Expected.TAKEN)
+    rule, (step,) = rule_of(Expectation.TAKEN)
     for given, fix in (
         (answer(b"OK"), fixes.ANSWER),
         (answer(status=301), fixes.EXACT_URL),
@@ -254,7 +254,7 @@ def test_the_fix_is_that_of_what_was_found() -> None:
 
 def test_a_connection_that_does_not_stay_is_a_warning() -> None:
     """A receiver may close after each answer, but had better not."""
-    rule, made = rule_of(Expected.TAKEN, Expected.TAKEN)
+    rule, made = rule_of(Expectation.TAKEN, Expectation.TAKEN)
     again = ReceivedResponse(seconds=0.01, status=200, content_type="application/json", body=OK, reconnected=True)
     verdict = evaluate(rule, list(zip(made, [answer(), again], strict=True)), TIMEOUT_S, 1.0)
     assert (verdict.level, verdict.fix) == (ConformanceLevel.WARNING, fixes.KEEP_ALIVE)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from answerback.domain.endpoints import DeliveryBacklog, Endpoint
-from answerback.inbox import RecorderFailure, Waiting
+from answerback.inbox import InboxLag, RecorderFailure
 from answerback.ledger.admin.instances import RECORDED_US, SILENT_AFTER_US, InstanceStatus
 from answerback.ledger.admin.leases import lease_name
 from answerback.ledger.read.cluster_status import ClusterStatus
@@ -35,7 +35,7 @@ def build_status_view(status: ClusterStatus, inbox: InboxView | None) -> StatusV
     )
 
 
-def build_inbox_view(waiting: Waiting, failure: RecorderFailure | None) -> InboxView:
+def build_inbox_view(waiting: InboxLag, failure: RecorderFailure | None) -> InboxView:
     return InboxView(
         callbacks=waiting.callbacks,
         size_bytes=waiting.bytes,

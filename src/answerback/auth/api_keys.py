@@ -58,11 +58,11 @@ def check_filters(key: ApiKey, **filters: Any) -> None:
 class AdminKey:
     """The key with all rights. `created`: it is new and has never been shown."""
 
-    def __init__(self, key: str, *, made: bool, made_at: datetime) -> None:
+    def __init__(self, key: str, *, created: bool, created_at: datetime) -> None:
         self.key = key
-        self.created = made
+        self.created = created
         self.holder = ApiKey(
-            id=0, name=ADMIN, digest=hash_api_key(key), role=Role.ADMIN, full_numbers=True, created_at=made_at
+            id=0, name=ADMIN, digest=hash_api_key(key), role=Role.ADMIN, full_numbers=True, created_at=created_at
         )
 
     def matches(self, offered: str) -> bool:
@@ -73,8 +73,8 @@ class AdminKey:
     def load_or_create(cls, data_dir: Path) -> "AdminKey":
         """Read the key of `data_dir`, or make it. Raises ConfigError where the file holds none or cannot be used."""
         path = data_dir / FILE_NAME
-        key, made = load_or_create_line(path, generate_api_key)
-        return cls(key, made=made, made_at=datetime.fromtimestamp(path.stat().st_mtime, UTC))
+        key, created = load_or_create_line(path, generate_api_key)
+        return cls(key, created=created, created_at=datetime.fromtimestamp(path.stat().st_mtime, UTC))
 
 
 class KeyVerifier:

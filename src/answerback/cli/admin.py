@@ -34,15 +34,15 @@ def migrate(
     from answerback.service.ledger_config import ledger_config
 
     settings = load_cli_settings(config, data_dir=data_dir, database_url=database_url)
-    opening = ledger_config(settings)
-    if months and opening.url is None:
+    store = ledger_config(settings)
+    if months and store.url is None:
         raise ConfigError("--months: is for PostgreSQL, see --database-url: SQLite has no partitions")
-    with contextlib.closing(opening.open(migrate=True)) as ledger:
+    with contextlib.closing(store.open(migrate=True)) as ledger:
         if months:
             ledger.write(lambda connection, _: create_partitions(connection, datetime.now(UTC), months))
-    place = str(settings.server.data_dir) if opening.url is None else opening.location
+    place = str(settings.server.data_dir) if store.url is None else store.location
     if as_json:
-        print_json({"schema": HEAD, "data_dir": str(settings.server.data_dir), "store": opening.location})
+        print_json({"schema": HEAD, "data_dir": str(settings.server.data_dir), "store": store.location})
     else:
         out.print(tr("the ledger in {place} has schema {schema}", place=place, schema=HEAD))
 

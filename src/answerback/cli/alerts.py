@@ -7,7 +7,7 @@ import typer
 
 from answerback.cli.language import current_language, tr
 from answerback.cli.options import Config, DataDir, load_cli_settings
-from answerback.cli.output import AsJson, Styled, format_time, print_json, print_page, print_table
+from answerback.cli.output import AsJson, StyledCell, format_time, print_json, print_page, print_table
 from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.errors import ConfigError
 from answerback.schemas.alerts import AlertView
@@ -48,7 +48,7 @@ def send_test(data_dir: DataDir = None, config: Config = None, as_json: AsJson =
 def _alert_row(view: AlertView) -> dict[str, object]:
     return {
         tr("rule"): view.rule,
-        "": Styled(f"[red]{tr('firing')}[/]") if view.firing else tr("quiet"),
+        "": StyledCell(f"[red]{tr('firing')}[/]") if view.firing else tr("quiet"),
         tr("since (UTC)"): format_time(view.since),
         tr("measured"): getattr(view, current_language()),
         tr("notified (UTC)"): format_time(view.notified_at),

@@ -24,7 +24,7 @@ _REDIRECTION = 3  # 3xx
 _UNTRUSTED = "certificate is not trusted"
 
 
-class Remote(msgspec.Struct, frozen=True, kw_only=True):
+class RemoteGateway(msgspec.Struct, frozen=True, kw_only=True):
     """A gateway that is asked over HTTP: `name` is what chose it and `key_name` where its key is from, for errors."""
 
     name: str
@@ -33,7 +33,7 @@ class Remote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def connect(remote: Remote, *, masked: bool = False) -> "Iterator[Client]":
+def connect(remote: RemoteGateway, *, masked: bool = False) -> "Iterator[Client]":
     """A client of a gateway; what goes wrong is said of the option, the variable or the profile at fault. Raises AnswerbackError."""
     from answerback.client import (
         ApiError,
@@ -69,7 +69,7 @@ def connect(remote: Remote, *, masked: bool = False) -> "Iterator[Client]":
         raise
 
 
-def _make_client(remote: Remote, *, masked: bool) -> "Client":
+def _make_client(remote: RemoteGateway, *, masked: bool) -> "Client":
     from answerback.client import Client
 
     profile = remote.profile

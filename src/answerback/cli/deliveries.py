@@ -11,7 +11,7 @@ from answerback.cli.language import tr, tr_all, tr_message
 from answerback.cli.output import (
     AsJson,
     FullNumbers,
-    Styled,
+    StyledCell,
     fail,
     format_time,
     out,
@@ -70,7 +70,7 @@ def show(
             format_time(one.started_at),
             f"{one.duration_ms:.1f} ms",
             one.http_status,
-            Styled(f"[green]{tr('delivered')}[/]") if one.error is None else tr_message(one.error),
+            StyledCell(f"[green]{tr('delivered')}[/]") if one.error is None else tr_message(one.error),
             one.response_body[:_SHOWN_ANSWER].replace("\n", " "),
         )
         for one in view.attempt_log
@@ -144,4 +144,4 @@ def _delivery_row(view: DeliveryView) -> dict[str, object]:
 
 def _format_state(state: DeliveryState) -> str:
     colour = _COLOURS.get(state)
-    return Styled(f"[{colour}]{state}[/]") if colour else str(state)
+    return StyledCell(f"[{colour}]{state}[/]") if colour else str(state)

@@ -4,7 +4,7 @@ import typer
 
 from answerback.cli.language import tr, tr_all, tr_message
 from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
-from answerback.cli.output import AsJson, Styled, print_json, print_table
+from answerback.cli.output import AsJson, StyledCell, print_json, print_table
 from answerback.logs import configure_logs
 from answerback.service.check_result import CheckLevel, CheckResult
 from answerback.service.doctor import run_checks
@@ -34,4 +34,4 @@ def _row(finding: CheckResult) -> tuple[str, str, str, str]:
     colour = _COLOURS[finding.level]
     said = map(tr_message, (finding.level, finding.check, finding.finding, finding.remedy))
     level, check, found, remedy = said
-    return (Styled(f"[{colour}]{level}[/]"), check, found, remedy)
+    return (StyledCell(f"[{colour}]{level}[/]"), check, found, remedy)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from answerback.cli.connection import Remote, connect, read_text, trust
+from answerback.cli.connection import RemoteGateway, connect, read_text, trust
 from answerback.cli.language import tr
 from answerback.cli.output import AsJson, err, out, print_json, print_table
 from answerback.cli.profiles import (
@@ -49,7 +49,7 @@ def login(
         err.print(tr("[yellow]warning:[/] over http:// the key, and every number, goes in the clear"), soft_wrap=True)
     key_name, key = _read_key(key_file)
     stored = Profile(url=url.rstrip("/"), key=key, ca=ca)
-    with connect(Remote(name="URL", key_name=key_name, profile=stored)) as client:
+    with connect(RemoteGateway(name="URL", key_name=key_name, profile=stored)) as client:
         found = {"profile": profile, "url": stored.url, **client.me().model_dump(), "versions": _versions(client)}
     save_profile(profile, stored)
     if as_json:

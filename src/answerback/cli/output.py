@@ -83,14 +83,14 @@ def print_page(page: "PageView[V]", row: Callable[[V], Mapping[str, object]], no
         out.print(f"[dim]{tr('more: --cursor {cursor}', cursor=page.next_cursor)}[/]")
 
 
-class Styled(str):
+class StyledCell(str):
     """A cell with markup of our own; every other cell is shown literally."""
 
     __slots__ = ()
 
 
 def _cell(cell: object) -> str | Text:
-    return cell if isinstance(cell, Styled) else Text("" if cell is None else str(cell))
+    return cell if isinstance(cell, StyledCell) else Text("" if cell is None else str(cell))
 
 
 def print_view(view: "View", *, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from rich.markup import escape
 
 from answerback.cli.endpoints import format_status
 from answerback.cli.language import tr, tr_all, tr_message
-from answerback.cli.output import AsJson, Styled, describe_waiting, err, format_time, out, print_json, print_table
+from answerback.cli.output import AsJson, StyledCell, describe_waiting, err, format_time, out, print_json, print_table
 from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.errors import LedgerUnavailable
 from answerback.schemas.cluster import EndpointAssignmentView, InboxView, InstanceView, StatusView
@@ -64,7 +64,7 @@ def _instance_row(one: InstanceView) -> tuple[object, ...]:
         one.pid,
         one.version,
         ",".join(one.roles),
-        Styled(f"[red]{tr('silent, {age}', age=age)}[/]") if one.silent else age,
+        StyledCell(f"[red]{tr('silent, {age}', age=age)}[/]") if one.silent else age,
         one.endpoints,
         ",".join(one.singleton_tasks),
         one.pending,
@@ -128,6 +128,6 @@ def _shard_row(name: str, shard: dict[str, Any], view: StatusView) -> tuple[obje
         shard.get("messages"),
         format_bytes(shard.get("size_bytes") or 0),
         *(shard.get(field) for field in ("pending", "delivered", "leader", "current")),
-        "" if age_s is None else Styled(f"[red]{age}[/]") if age_s > _OLD_S else age,
+        "" if age_s is None else StyledCell(f"[red]{age}[/]") if age_s > _OLD_S else age,
         "",
     )

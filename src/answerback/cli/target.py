@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, get_ar
 
 import typer
 
-from answerback.cli.connection import CA_FILE, Remote, connect, read_text
+from answerback.cli.connection import CA_FILE, RemoteGateway, connect, read_text
 from answerback.cli.language import tr, tr_message
 from answerback.cli.options import DEFAULTS, Config, DatabaseUrl, DataDir, load_cli_settings
 from answerback.cli.output import err
@@ -56,7 +56,7 @@ class GatewayTarget:
         self._is_quiet = is_quiet
 
     @cached_property
-    def remote(self) -> Remote | None:
+    def remote(self) -> RemoteGateway | None:
         """The remote gateway; None: what is on this machine. Raises ConfigError where two are named."""
         given = [name for name, value in self._options.items() if value is not None and name != "key_file"]
         here = [name for name in given if name in ("data_dir", "database_url", "config")]
@@ -68,14 +68,14 @@ class GatewayTarget:
             return None
         return self._named() or self._from_environment() or self._left_over()
 
-    def _named(self) -> Remote | None:
+    def _named(self) -> RemoteGateway | None:
         if (url := self._options["url"]) is not None:
             return self._at("--url", url)
         if (name := self._options["profile"]) is not None:
             return self._logged_in(f"--profile {name}", name)
         return None
 
-    def _from_environment(self) -> Remote | None:
+    def _from_environment(self) -> RemoteGateway | None:
         url, name = os.environ.get(_URL), os.environ.get(_PROFILE)
         if url and name:
             raise ConfigError(f"{_URL} and {_PROFILE} name two gateways: leave one out")
@@ -83,7 +83,7 @@ class GatewayTarget:
             return self._at(_URL, url)
         return self._logged_in(f"{_PROFILE}={name}", name) if name else None
 
-    def _left_over(self) -> Remote | None:
+    def _left_over(self) -> RemoteGateway | None:
         """The default profile, where there is nothing on this machine."""
         if any(map(os.path.exists, _PLACES)) or any(os.environ.get(name) for name in _PLACE_VARIABLES):
             return None
@@ -93,15 +93,15 @@ class GatewayTarget:
             "there is no gateway here, nor its data: name it with --data-dir, or log in to a remote one with `answerback login`"
         )
 
-    def _at(self, name: str, url: str) -> Remote:
+    def _at(self, name: str, url: str) -> RemoteGateway:
         key_name, key = self._read_key()
         if key is None:
             raise ConfigError(f"{name}: there is no API key for it: give --key-file or {_KEY}, or log in")
         ca_file = os.environ.get(CA_FILE)
         ca = read_text(CA_FILE, Path(ca_file)) if ca_file else None
-        return Remote(name=name, key_name=key_name, profile=Profile(url=url, key=key, ca=ca))
+        return RemoteGateway(name=name, key_name=key_name, profile=Profile(url=url, key=key, ca=ca))
 
-    def _logged_in(self, name: str, profile_name: str) -> Remote:
+    def _logged_in(self, name: str, profile_name: str) -> RemoteGateway:
         profile = load_profile(profile_name)
         if profile is None:
             raise ConfigError(
@@ -109,10 +109,10 @@ class GatewayTarget:
             )
         return self._of_profile(name, profile)
 
-    def _of_profile(self, name: str, profile: Profile) -> Remote:
+    def _of_profile(self, name: str, profile: Profile) -> RemoteGateway:
         if self._options["key_file"] is not None:
             raise ConfigError(f"--key-file and {name} name two keys: leave one out")
-        return Remote(name=name, key_name=name, profile=profile)
+        return RemoteGateway(name=name, key_name=name, profile=profile)
 
     def _read_key(self) -> tuple[str, str | None]:
         """The key that is given, and where it is from."""
@@ -155,7 +155,7 @@ class GatewayTarget:
                 said = tr("not in the ledger yet: what came in the last {lag_s:,.0f} s", lag_s=client.recorder_lag_s)
                 err.print(said, soft_wrap=True)
 
-    def _running_here(self) -> Remote:
+    def _running_here(self) -> RemoteGateway:
         """The gateway that runs on the data directory, with its admin key if no other is given. Raises ConfigError."""
         from answerback.auth.api_keys import FILE_NAME as KEY_NAME
         from answerback.service.urls import URL_NAME
@@ -166,7 +166,7 @@ class GatewayTarget:
         if key is None or (key_name == _KEY and os.environ.get(_URL)):  # which that key is for
             key_name = str(directory / KEY_NAME)
             key = _read_line(directory / KEY_NAME, "there is no API key here: name its file with --key-file")
-        return Remote(name=str(directory / URL_NAME), key_name=key_name, profile=Profile(url=url, key=key))
+        return RemoteGateway(name=str(directory / URL_NAME), key_name=key_name, profile=Profile(url=url, key=key))
 
 
 def _read_line(path: Path, otherwise: str) -> str:

@@ -32,7 +32,7 @@ class ErasureJob(msgspec.Struct, frozen=True, kw_only=True):
     `number` is None once it is forgotten: then only the files are to be written anew. With `is_unreadable` it is none that could be done.
     """
 
-    opening: LedgerConfig
+    ledger_config: LedgerConfig
     inbox: str | None
     erasure_id: int
     number: str | None

@@ -37,7 +37,7 @@ class ErasureManager:
         self,
         ledger: LedgerReader,
         writer: LedgerClient,
-        opening: Callable[[], LedgerConfig],
+        ledger_config: Callable[[], LedgerConfig],
         inbox: Path | None,
         key: bytes,
         recorded_us: Callable[[], int | None],
@@ -47,7 +47,7 @@ class ErasureManager:
     ) -> None:
         self._ledger = ledger
         self._writer = writer
-        self._opening = opening
+        self._ledger_config = ledger_config
         self._inbox = inbox
         self._key = key
         self._recorded_us = recorded_us
@@ -91,7 +91,7 @@ class ErasureManager:
         began_s = time.monotonic()
         number = None if erasure.sealed_number is None else unseal(self._key, erasure.sealed_number)
         job = ErasureJob(
-            opening=self._opening(),
+            ledger_config=self._ledger_config(),
             inbox=None if self._inbox is None else str(self._inbox),
             erasure_id=erasure.id,
             number=number,

@@ -19,7 +19,7 @@ def main() -> None:
     """Do the job."""
     job = receive_job(ErasureJob)
     try:
-        with closing(msgspec.structs.replace(job.opening, lock_timeout_s=_LOCK_TIMEOUT_S).open()) as ledger:
+        with closing(msgspec.structs.replace(job.ledger_config, lock_timeout_s=_LOCK_TIMEOUT_S).open()) as ledger:
             if job.is_unreadable:
                 ledger.write(lambda c, _: fail_erasure(c, job.erasure_id, datetime.now(UTC)), idempotent=True)
                 return

@@ -29,8 +29,8 @@ log = structlog.get_logger("answerback.exports")
 class ExportManager:
     """The exports of one gateway, `MAX_CONCURRENT` at a time, and one for each key: nobody takes all the room."""
 
-    def __init__(self, opening: LedgerConfig, writer: LedgerClient) -> None:
-        self._opening = opening
+    def __init__(self, ledger_config: LedgerConfig, writer: LedgerClient) -> None:
+        self._ledger_config = ledger_config
         self._writer = writer
         self._streams: dict[str, ExportProcess] = {}
 
@@ -48,7 +48,7 @@ class ExportManager:
             raise TooManyExports(f"{MAX_CONCURRENT} exports are already running: try again later")
         stream = self._streams[who] = ExportProcess(lambda: self._remove(who, stream))
         try:
-            await stream.start(self._opening, export)
+            await stream.start(self._ledger_config, export)
             await self._writer.execute(RecordAuditEvent(actor, AuditAction.EXPORTED, (export.audit_summary,)))
         except BaseException:
             await stream.aclose()
@@ -73,9 +73,9 @@ class ExportProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._first = b""
 
-    async def start(self, opening: LedgerConfig, export: Export) -> None:
+    async def start(self, ledger_config: LedgerConfig, export: Export) -> None:
         """Start the process and wait for its first bytes."""
-        self._process = await start_worker("answerback.exports.worker", ExportJob(opening, export))
+        self._process = await start_worker("answerback.exports.worker", ExportJob(ledger_config, export))
         self._first = await self._read()
 
     def __aiter__(self) -> AsyncIterator[bytes]:

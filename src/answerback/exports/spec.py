@@ -68,7 +68,7 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
 class ExportJob(msgspec.Struct, frozen=True):
     """An export, and the ledger that it is of."""
 
-    opening: LedgerConfig
+    ledger_config: LedgerConfig
     export: Export
 
 

@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def _run(task: ExportJob) -> None:
-    ledger = task.opening.open()
+    ledger = task.ledger_config.open()
     freeze_gc()
     try:
         for chunk in iter_export(ledger, task.export):

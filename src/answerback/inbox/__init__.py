@@ -1,6 +1,6 @@
 """The embedded log: one SQLite file, one row a batch, appended and synced before a callback is answered."""
 
-from answerback.inbox.backlog import RecorderFailure, Waiting
+from answerback.inbox.backlog import InboxLag, RecorderFailure
 from answerback.inbox.config import InboxConfig
 from answerback.inbox.file import lock_inbox
 from answerback.inbox.inbox import Inbox
@@ -13,9 +13,9 @@ __all__ = [
     "Generation",
     "Inbox",
     "InboxConfig",
+    "InboxLag",
     "InboxReader",
     "InboxRow",
     "RecorderFailure",
-    "Waiting",
     "lock_inbox",
 ]

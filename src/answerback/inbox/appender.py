@@ -15,7 +15,7 @@ from answerback.inbox.config import InboxConfig
 from answerback.inbox.file import InboxFile
 from answerback.inbox.retention import Retention
 from answerback.inbox.rows import Sealer, StoredRow, Totals
-from answerback.inbox.tidying import Tidying
+from answerback.inbox.tidying import FileTidier
 from answerback.storage.sqlite_errors import sqlite_unavailable
 
 _TICK_S = 1.0
@@ -65,7 +65,7 @@ class Appender(threading.Thread):
         self._on_commit = on_commit
         self._queue: SimpleQueue[Append | None] = SimpleQueue()
         self._end = Totals(0, 0, 0, 0)
-        self._tidying = Tidying(file, config, retention)
+        self._tidying = FileTidier(file, config, retention)
         self._ticked_s = time.monotonic()
         self._is_stopping = False
         self.stopped: asyncio.Future[None] = loop.create_future()

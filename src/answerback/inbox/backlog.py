@@ -16,7 +16,7 @@ _SAMPLED_BYTES = 256 * 1024
 _SAMPLED_US = 1_000_000
 
 
-class Waiting(msgspec.Struct, frozen=True):
+class InboxLag(msgspec.Struct, frozen=True):
     """What is not recorded yet: `oldest_us` is when the oldest of it was appended, None where nothing waits."""
 
     rows: int
@@ -132,11 +132,11 @@ class Backlog:
             for each in self._by_id.values()
         ]
 
-    def waiting(self) -> Waiting:
+    def waiting(self) -> InboxLag:
         """How much waits, and since when."""
         each = self._by_id.values()
         oldest = [at_us for one in each if (at_us := one.oldest_us()) is not None]
-        return Waiting(
+        return InboxLag(
             rows=sum(one.end.position - one.recorded.position for one in each),
             callbacks=sum(one.end.callbacks - one.recorded.callbacks for one in each),
             bytes=self.bytes,

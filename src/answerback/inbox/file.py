@@ -50,7 +50,7 @@ class Deletion(NamedTuple):
     """Whether nothing is left of the generation then."""
 
 
-class Deleted(NamedTuple):
+class DeletionResult(NamedTuple):
     """How far a deletion came, and the sum up to there."""
 
     number: int
@@ -161,7 +161,7 @@ class InboxFile:
             with suppress(sqlite3.Error):
                 connection.close()
 
-    def append(self, rows: Sequence[StoredRow], deletion: Deletion | None) -> Deleted | None:
+    def append(self, rows: Sequence[StoredRow], deletion: Deletion | None) -> DeletionResult | None:
         """Commit the rows, and a part of what may be deleted. Raises sqlite3.Error, LedgerUnavailable: nothing is stored."""
         deleted = None
         if deletion is None:
@@ -243,7 +243,7 @@ class InboxFile:
             values = [value for row in rows for value in row]
             self._writer.execute(f"INSERT INTO rows VALUES {', '.join([_ROW] * len(rows))}", values)  # noqa: S608  # question marks
 
-    def _delete(self, deletion: Deletion) -> Deleted:
+    def _delete(self, deletion: Deletion) -> DeletionResult:
         after, through = key_of(deletion.number, deletion.deleted), key_of(deletion.number, deletion.through)
         bounds = (after, through)
         found = self._writer.execute(
@@ -257,7 +257,7 @@ class InboxFile:
             self._writer.execute(
                 "UPDATE generations SET deleted = ? WHERE number = ?", (position_of(key), deletion.number)
             )
-        return Deleted(deletion.number, position_of(key), size_bytes)
+        return DeletionResult(deletion.number, position_of(key), size_bytes)
 
 
 def _make_directory(directory: Path) -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from answerback.domain.batches import BatchItem, encode_batch
 from answerback.errors import LedgerUnavailable, ResourceNotFound, UnavailableReason
 from answerback.inbox.appender import Append, Appender, Commit
-from answerback.inbox.backlog import Backlog, RecorderFailure, Waiting
+from answerback.inbox.backlog import Backlog, InboxLag, RecorderFailure
 from answerback.inbox.config import InboxConfig
 from answerback.inbox.file import InboxFile
 from answerback.inbox.reading import read_rows
@@ -121,7 +121,7 @@ class Inbox:
         """What may wait at most; past it nothing more is appended."""
         return self._config.max_bytes
 
-    def waiting(self) -> Waiting:
+    def waiting(self) -> InboxLag:
         """What is not recorded yet."""
         return self._backlog.waiting()
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from answerback.errors import LedgerUnavailable, UnavailableReason
-from answerback.inbox.backlog import RecorderFailure, Waiting
+from answerback.inbox.backlog import InboxLag, RecorderFailure
 from answerback.inbox.reading import StoredGeneration, read_generations, read_rows, read_totals
 from answerback.inbox.rows import Generation, InboxRow
 from answerback.inbox.schema import check_format, connect
@@ -36,7 +36,7 @@ class InboxReader:
         """The rows of a generation after a position, without a hole, within the bounds but for the first."""
         return read_rows(self._connection, generation, after, max_callbacks, max_bytes)
 
-    def waiting(self, recorded: Mapping[bytes, int]) -> Waiting:
+    def waiting(self, recorded: Mapping[bytes, int]) -> InboxLag:
         """What is not recorded yet, given the ledger's position in each generation; those that are missing are as the file knows them."""
         rows = callbacks = size_bytes = 0
         oldest: list[int] = []
@@ -50,7 +50,7 @@ class InboxReader:
             callbacks += end.callbacks - at.callbacks
             size_bytes += end.bytes - at.bytes
             oldest.append(first.appended_us if first else end.appended_us)
-        return Waiting(rows, callbacks, size_bytes, min(oldest, default=None))
+        return InboxLag(rows, callbacks, size_bytes, min(oldest, default=None))
 
     def failure(self) -> RecorderFailure | None:
         """Why nothing of it is recorded, as the last gateway noted it; None where it is, or nobody had tried."""

@@ -9,7 +9,7 @@ import structlog
 from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.inbox.backlog import RecorderFailure
 from answerback.inbox.config import InboxConfig
-from answerback.inbox.file import Deleted, Deletion, InboxFile
+from answerback.inbox.file import Deletion, DeletionResult, InboxFile
 from answerback.inbox.retention import Retention
 from answerback.inbox.rows import PAGE_BYTES, StoredRow, Totals
 from answerback.storage.sqlite_errors import sqlite_reason, sqlite_unavailable
@@ -25,7 +25,7 @@ _KEEP_EVERY_S = 10.0
 log = structlog.get_logger("answerback.inbox")
 
 
-class Tidying:
+class FileTidier:
     """Keeps the file small; each step is short, because senders may be waiting for the next commit."""
 
     def __init__(self, file: InboxFile, config: InboxConfig, retention: Retention) -> None:
@@ -35,11 +35,11 @@ class Tidying:
         self._slack_bytes = min(_SLACK_BYTES, config.max_bytes // _SLACK_FRACTION)
         self._ends = {each.generation.number: each.end for each in file.older}
         self._deleted = {
-            each.generation.number: Deleted(each.generation.number, each.generation.deleted, each.before.bytes)
+            each.generation.number: DeletionResult(each.generation.number, each.generation.deleted, each.before.bytes)
             for each in file.older
         }
         self._ends[file.number] = Totals(0, 0, 0, 0)
-        self._deleted[file.number] = Deleted(file.number, 0, 0)
+        self._deleted[file.number] = DeletionResult(file.number, 0, 0)
         self._stored_bytes = sum(self._ends[number].bytes - self._deleted[number].bytes for number in self._ends)
         self._logged_bytes = 0
         self._kept: tuple[dict[int, int], RecorderFailure | None] = ({}, None)
@@ -143,7 +143,7 @@ class Tidying:
                 return Deletion(number, position, through, size_bytes, is_whole)
         return None
 
-    def _on_deleted(self, deleted: Deleted | None) -> None:
+    def _on_deleted(self, deleted: DeletionResult | None) -> None:
         if deleted is None:
             return
         number = deleted.number

@@ -18,15 +18,15 @@ _MAX_PENDING = 10_000
 _MAX_PENDING_BYTES = 64 * 1024 * 1024
 
 
-Recorded = Future[None] | asyncio.Future[None]
+RecordFuture = Future[None] | asyncio.Future[None]
 """Where a thread, or a task of an event loop, waits."""
 
 
-class _Pending(NamedTuple):
+class _PendingCallback(NamedTuple):
     """What waits to be recorded, and what its sender waits for."""
 
     received: ParsedCallback | RejectedCallback
-    recorded: Recorded
+    recorded: RecordFuture
 
 
 class Committer(threading.Thread):
@@ -38,17 +38,17 @@ class Committer(threading.Thread):
         self._log = log
         self._on_recorded = on_recorded
         self._changed = threading.Condition()
-        self._queue: deque[_Pending] = deque()
+        self._queue: deque[_PendingCallback] = deque()
         self._bytes = 0  # of what waits and of what is being recorded
         self._is_stopping = False
 
-    def submit(self, received: ParsedCallback | RejectedCallback, recorded: Recorded) -> None:
+    def submit(self, received: ParsedCallback | RejectedCallback, recorded: RecordFuture) -> None:
         """Have it recorded; `recorded` raises LedgerUnavailable where it was not. Raises it where too much waits already."""
         with self._changed:
             size_bytes = len(received.raw)
             if len(self._queue) >= _MAX_PENDING or 0 < self._bytes > _MAX_PENDING_BYTES - size_bytes:
                 raise LedgerUnavailable(UnavailableReason.OVERLOADED)
-            self._queue.append(_Pending(received, recorded))
+            self._queue.append(_PendingCallback(received, recorded))
             self._bytes += size_bytes
             self._changed.notify()
 
@@ -68,7 +68,7 @@ class Committer(threading.Thread):
             if failure is None:
                 self._on_recorded()
 
-    def _gather(self) -> list[_Pending]:
+    def _gather(self) -> list[_PendingCallback]:
         """What waits, once something does; nothing where it is to stop."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._is_stopping)
@@ -85,9 +85,9 @@ class Committer(threading.Thread):
         return None
 
 
-def _resolve(batch: Sequence[_Pending], failure: LedgerUnavailable | None) -> None:
+def _resolve(batch: Sequence[_PendingCallback], failure: LedgerUnavailable | None) -> None:
     """Wake all who wait; those of an event loop at once, for to wake it costs more than they do."""
-    waiting: dict[asyncio.AbstractEventLoop | None, list[Recorded]] = {}
+    waiting: dict[asyncio.AbstractEventLoop | None, list[RecordFuture]] = {}
     for _, recorded in batch:
         loop = recorded.get_loop() if isinstance(recorded, asyncio.Future) else None
         waiting.setdefault(loop, []).append(recorded)
@@ -97,7 +97,7 @@ def _resolve(batch: Sequence[_Pending], failure: LedgerUnavailable | None) -> No
             loop.call_soon_threadsafe(_settle, futures, failure)  # type: ignore[union-attr]  # None is gone
 
 
-def _settle(futures: Sequence[Recorded], failure: LedgerUnavailable | None) -> None:
+def _settle(futures: Sequence[RecordFuture], failure: LedgerUnavailable | None) -> None:
     for recorded in futures:
         if recorded.done():  # who asked has left
             continue

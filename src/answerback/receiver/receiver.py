@@ -88,7 +88,7 @@ class Receiver:
         self._rejected_functions: list[Function] = []
         self._threads = threads
         self._poll_s = poll_s
-        self._running: _Running | None = None
+        self._running: _ProcessThreads | None = None
         self._starting = threading.Lock()
 
     def on(self, *names: str, repeats: bool = False) -> Callable[[F], F]:
@@ -260,13 +260,15 @@ class Receiver:
                     raise
                 self._log.failure("on_rejected", error)
 
-    def _start(self, store: Store) -> "_Running":
+    def _start(self, store: Store) -> "_ProcessThreads":
         running = self._running
         if running is None or running.pid != os.getpid():
             with self._starting:
                 running = self._running
                 if running is None or running.pid != os.getpid():
-                    running = self._running = _Running(store, self._log, self._handlers, self._threads, self._poll_s)
+                    running = self._running = _ProcessThreads(
+                        store, self._log, self._handlers, self._threads, self._poll_s
+                    )
         return running
 
     def _readable(self) -> ReadableStore:
@@ -275,7 +277,7 @@ class Receiver:
         return self._store
 
 
-class _Running:
+class _ProcessThreads:
     """The threads of one process. A fork leaves them behind, so they start with the first use in each."""
 
     def __init__(self, store: Store, log: ReceiverLog, handlers: Handlers, threads: int, poll_s: float) -> None:

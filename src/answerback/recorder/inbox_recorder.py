@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from answerback.errors import LedgerUnavailable, PositionConflict, ResourceNotFound
-from answerback.inbox import Generation, Inbox, RecorderFailure, Waiting
+from answerback.inbox import Generation, Inbox, InboxLag, RecorderFailure
 from answerback.ledger.client import LedgerClient
 from answerback.ledger.commands import ForgetLogs, LogPositions
 from answerback.ledger.types import to_us
@@ -41,7 +41,7 @@ class InboxRecorder(Recorder):
         super().start()
 
     @property
-    def lag(self) -> Waiting:
+    def lag(self) -> InboxLag:
         """What is not recorded yet."""
         return self._inbox.waiting()
 

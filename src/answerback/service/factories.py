@@ -188,4 +188,4 @@ def admin_key(settings: Settings) -> "AdminKey":
 
     if settings.server.admin_key is None:
         return AdminKey.load_or_create(settings.server.data_dir)
-    return AdminKey(settings.server.admin_key.get_secret_value(), made=False, made_at=datetime.now(UTC))
+    return AdminKey(settings.server.admin_key.get_secret_value(), created=False, created_at=datetime.now(UTC))

@@ -5,7 +5,7 @@ from contextlib import closing
 
 from answerback.config import ServerRole, Settings
 from answerback.errors import AnswerbackError
-from answerback.inbox import FILE_NAME, InboxReader, Waiting
+from answerback.inbox import FILE_NAME, InboxLag, InboxReader
 from answerback.ledger.commands import LogPositions
 from answerback.ledger.types import from_us
 from answerback.service.check_result import CheckLevel, CheckResult, describe_error, format_bytes
@@ -55,7 +55,7 @@ def check_waiting(settings: Settings) -> CheckResult:
     return CheckResult("inbox", CheckLevel.OK, finding)
 
 
-def _count_waiting(settings: Settings, reader: InboxReader) -> tuple[Waiting, int, bool]:
+def _count_waiting(settings: Settings, reader: InboxReader) -> tuple[InboxLag, int, bool]:
     """What waits, how many callbacks of it gateways have left that ended, and whether the ledger could be asked."""
     logs = [generation.id for generation in reader.generations()]
     positions: dict[bytes, int] = {}

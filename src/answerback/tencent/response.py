@@ -36,13 +36,13 @@ class CallbackResponse(msgspec.Struct, frozen=True):
     errmsg: str = ""
 
 
-class _Lenient(msgspec.Struct):
+class _LenientResponse(msgspec.Struct):
     result: int | str
     errmsg: object = ""
 
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
-_lenient = msgspec.json.Decoder(_Lenient)
+_lenient = msgspec.json.Decoder(_LenientResponse)
 _UNREADABLE = (ValueError, msgspec.MsgspecError)  # the second is the first from msgspec 0.22 on
 
 
@@ -71,7 +71,7 @@ def decode_response(body: bytes, charset: str | None = None) -> CallbackResponse
     )  # half a surrogate is no text
 
 
-def _decode(body: bytes, charset: str | None) -> _Lenient:
+def _decode(body: bytes, charset: str | None) -> _LenientResponse:
     """Read the body as UTF-8, or else as the first encoding that makes JSON of it. Raises ValueError."""
     try:
         return _lenient.decode(body)
@@ -79,9 +79,9 @@ def _decode(body: bytes, charset: str | None) -> _Lenient:
         problem = error
     for encoding in filter(None, (charset, "utf-8", "gb18030", "utf-16")):
         with contextlib.suppress(*_UNREADABLE, LookupError):
-            return msgspec.convert(json.loads(body.decode(encoding), strict=False), _Lenient)
+            return msgspec.convert(json.loads(body.decode(encoding), strict=False), _LenientResponse)
     with contextlib.suppress(*_UNREADABLE):
-        return msgspec.convert(json.loads(body.decode("utf-8", "replace"), strict=False), _Lenient)
+        return msgspec.convert(json.loads(body.decode("utf-8", "replace"), strict=False), _LenientResponse)
     raise problem
 
 

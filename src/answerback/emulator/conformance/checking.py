@@ -12,7 +12,7 @@ from answerback.emulator.conformance import fixes
 from answerback.emulator.conformance.evaluation import (
     ConformanceLevel,
     Deviation,
-    Expected,
+    Expectation,
     ReceivedResponse,
     excerpt,
     find_problems,
@@ -63,7 +63,7 @@ async def _send_all(client: ReceiverClient, mode: SendMode, steps: Sequence[Rule
         answers = []
         for step in steps:
             answers.append(await client.send(step.request))
-            if answers[-1].status is None and step.expected is not Expected.NOTHING:
+            if answers[-1].status is None and step.expected is not Expectation.NOTHING:
                 break  # each further one could take as long
     return [_StepResult(step, answer) for step, answer in zip(steps, answers, strict=False)]
 
@@ -80,7 +80,7 @@ def evaluate(
     if any(answer.reconnected for _, answer in exchanges):
         seen = Text("the connection was closed after an answer", "应答后连接被断开")
         found.append(Deviation(ConformanceLevel.WARNING, seen, fixes.KEEP_ALIVE))
-    answers = [answer for step, answer in exchanges if step.expected is not Expected.NOTHING]
+    answers = [answer for step, answer in exchanges if step.expected is not Expectation.NOTHING]
     level = max((finding.level for finding in found), key=_SEVERITY.index, default=ConformanceLevel.OK)
     worst = [finding for finding in found if finding.level is level]
     return RuleResult(

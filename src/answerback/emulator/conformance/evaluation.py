@@ -41,7 +41,7 @@ class ReceivedResponse(msgspec.Struct, frozen=True, kw_only=True):
     reconnected: bool = False
 
 
-class Expected(Enum):
+class Expectation(Enum):
     """What a request is to be answered.
 
     TAKEN: it is a callback. REFUSED: it is none, and the answer says so by the contract. NOT_TAKEN: likewise, but the
@@ -80,18 +80,18 @@ class _ContractResponse(NamedTuple):
     problem: Text | None
 
 
-def find_problems(expected: Expected, response: ReceivedResponse, timeout_s: float) -> list[Deviation]:
+def find_problems(expected: Expectation, response: ReceivedResponse, timeout_s: float) -> list[Deviation]:
     """What is wrong with `response`; nothing where it is as it should be."""
-    if expected is Expected.NOTHING:
+    if expected is Expectation.NOTHING:
         return []
     if response.status is None:
         return [_silent(expected, response, timeout_s)]
     contract = _read(response.body)
     by_expectation = {
-        Expected.TAKEN: _taken,
-        Expected.REFUSED: _refused,
-        Expected.NOT_TAKEN: _not_taken,
-        Expected.BOUNDED: _bounded,
+        Expectation.TAKEN: _taken,
+        Expectation.REFUSED: _refused,
+        Expectation.NOT_TAKEN: _not_taken,
+        Expectation.BOUNDED: _bounded,
     }
     return [*by_expectation[expected](response, response.status, contract), *_check_manners(response, contract)]
 
@@ -120,7 +120,7 @@ def format_ms(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms"
 
 
-def _silent(expected: Expected, answer: ReceivedResponse, timeout_s: float) -> Deviation:
+def _silent(expected: Expectation, answer: ReceivedResponse, timeout_s: float) -> Deviation:
     if answer.no_response is NoResponse.TIMED_OUT:
         seen = Text(f"no answer within {timeout_s:g} s", f"{timeout_s:g} 秒内没有应答")
         return Deviation(ConformanceLevel.FAILED, seen, fixes.SLOW)
@@ -128,7 +128,7 @@ def _silent(expected: Expected, answer: ReceivedResponse, timeout_s: float) -> D
         return Deviation(ConformanceLevel.FAILED, Text("no connection", "无法建立连接"), fixes.ALIVE)
     if answer.no_response is NoResponse.NOT_HTTP:
         return Deviation(ConformanceLevel.FAILED, Text("the answer is not HTTP", "应答不是 HTTP"), fixes.ANSWER)
-    level = ConformanceLevel.WARNING if expected is Expected.BOUNDED else ConformanceLevel.FAILED
+    level = ConformanceLevel.WARNING if expected is Expectation.BOUNDED else ConformanceLevel.FAILED
     return Deviation(level, Text("closed the connection without a response", "未应答就断开了连接"))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import NamedTuple
 
-from answerback.emulator.conformance.evaluation import Expected
+from answerback.emulator.conformance.evaluation import Expectation
 from answerback.emulator.conformance.requests import CallbackRequest, CallFactory, Transport, padded
 from answerback.i18n import Text
 
@@ -26,7 +26,7 @@ class RuleStep(NamedTuple):
     """One request, what it is to be answered, and what sets it apart from the rule's others."""
 
     request: CallbackRequest
-    expected: Expected
+    expected: Expectation
     label: Text = NO_LABEL
 
 
@@ -37,12 +37,12 @@ def taken(
     transport: Transport = Transport.WHOLE,
 ) -> RuleStep:
     """A callback, which is to be taken."""
-    return RuleStep(CallbackRequest(body, content_type, transport), Expected.TAKEN, label)
+    return RuleStep(CallbackRequest(body, content_type, transport), Expectation.TAKEN, label)
 
 
 def refused(body: bytes, label: Text = NO_LABEL, content_type: str | None = "application/json") -> RuleStep:
     """What is no callback, which is to be refused."""
-    return RuleStep(CallbackRequest(body, content_type), Expected.REFUSED, label)
+    return RuleStep(CallbackRequest(body, content_type), Expectation.REFUSED, label)
 
 
 def typed(content_type: str | None) -> Callable[[CallFactory], Sequence[RuleStep]]:
@@ -77,7 +77,7 @@ def dropped(calls: CallFactory) -> Sequence[RuleStep]:
     """Connections that end at three places of a request, then the request as a whole, and another."""
     body = calls.status()
     cuts = (Transport.CUT_IN_HEAD, Transport.CUT_IN_BODY, Transport.CUT_IN_CHUNK)
-    cut = [RuleStep(CallbackRequest(body, transport=way), Expected.NOTHING) for way in cuts]
+    cut = [RuleStep(CallbackRequest(body, transport=way), Expectation.NOTHING) for way in cuts]
     return [
         *cut,
         taken(body, Text("the same, whole", "完整重发")),
@@ -90,7 +90,7 @@ def huge(calls: CallFactory) -> Sequence[RuleStep]:
     body = padded(calls.status(), _HUGE_BYTES)
     request = CallbackRequest(body, transport=Transport.PACKETS, packet_bytes=65536)
     return [
-        RuleStep(request, Expected.BOUNDED, Text("2 MiB", "2 MiB")),
+        RuleStep(request, Expectation.BOUNDED, Text("2 MiB", "2 MiB")),
         taken(calls.status(), Text("the next", "下一个")),
     ]
 

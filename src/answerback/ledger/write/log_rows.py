@@ -39,14 +39,14 @@ def parse_slices(log: bytes, after: int, rows: Iterable[LogRow], held: Collectio
     """
     bodies: list[BatchItem] = []
     refused: list[Item] = []
-    unreadable: list[_Unreadable] = []
+    unreadable: list[_UnreadableRows] = []
     batches: dict[bytes, int] = {}
     unreadable_rows, repeated_batches, start, known, before_us = 0, 0, after, set(held), None
     for position, payload in rows:
         try:
             batch = _decode(payload)
         except BatchDecodeError as error:
-            unreadable.append(_Unreadable(range(after + 1, position + 1), payload, str(error), before_us))
+            unreadable.append(_UnreadableRows(range(after + 1, position + 1), payload, str(error), before_us))
             unreadable_rows += position - after
         else:
             refused += [_refusal(log, one, batch.appended_us) for one in unreadable]
@@ -87,7 +87,7 @@ def _decode(payload: bytes | None) -> CallbackBatch:
     return decode_batch(payload)
 
 
-class _Unreadable(NamedTuple):
+class _UnreadableRows(NamedTuple):
     """Rows that cannot be read: their bytes, if they are there, and when the batch before them came, if that is known."""
 
     positions: range
@@ -96,7 +96,7 @@ class _Unreadable(NamedTuple):
     before_us: int | None
 
 
-def _refusal(log: bytes, rows: _Unreadable, after_us: int | None) -> RejectedCallback:
+def _refusal(log: bytes, rows: _UnreadableRows, after_us: int | None) -> RejectedCallback:
     """What keeps the bytes of a row; what is missing is known by its place, and by the times of the batches around it."""
     positions, payload = rows.positions, rows.payload
     numbers = f"row {positions[0]}" if len(positions) == 1 else f"rows {positions[0]} to {positions[-1]}"

@@ -1,7 +1,7 @@
 """Rules about what is no callback, and must be refused."""
 
 from answerback.emulator.conformance import fixes
-from answerback.emulator.conformance.evaluation import Expected
+from answerback.emulator.conformance.evaluation import Expectation
 from answerback.emulator.conformance.requests import CallbackRequest
 from answerback.emulator.conformance.scenarios import (
     Rule,
@@ -44,7 +44,7 @@ MISTAKES = (
         "GET in place of POST",
         "用 GET 代替 POST",
         fixes.POST,
-        lambda _: [RuleStep(CallbackRequest(b"", None, method="GET"), Expected.NOT_TAKEN)],
+        lambda _: [RuleStep(CallbackRequest(b"", None, method="GET"), Expectation.NOT_TAKEN)],
     ),
     Rule("body-huge", "a body of 2 MiB, then a callback", "2 MiB 的请求体，随后一个回调", fixes.SIZE, huge),
     Rule(
