@@ -70,15 +70,15 @@ English | [中文](configuration.zh-CN.md)
 
 <!-- Made by `make docs` from src/answerback/config/: edit that, or docs/generate.py for the prose. -->
 
-Answerback runs without any configuration. Settings are read at the start. Those that are marked with ↻ are also taken over by a running gateway, at SIGHUP or
-`systemctl reload` ([Reload](operations.md#reload)); a change of any other takes effect after a restart.
-The first of these that has a setting wins:
+Answerback runs without any configuration. Settings are read at startup. A running gateway also applies changes of the settings marked ↻ when it gets SIGHUP or
+`systemctl reload` ([Reload](operations.md#reload)); other changes take effect after a restart.
+If a setting is given in several places, the first of these wins:
 
 1. the command line: `--host`, `--port`, `--data-dir`;
 2. the environment: `ANSWERBACK_<SECTION>__<NAME>`, with two underscores in the middle; for a secret also a file or a credential, see below;
 3. the TOML file: `--config FILE`, or `answerback.toml` in the working directory if it is there.
 
-An unknown setting or an invalid value stops the start with one line that names it.
+The gateway does not start with an unknown setting or an invalid value: one line names it.
 Names that end in `_s` are seconds. `answerback config show` shows every setting with its current value; secrets are
 hidden.
 
@@ -94,12 +94,12 @@ a URL. A systemd credential with the name of the variable does the same without 
 
 {CREDENTIAL_EXAMPLE}
 
-A secret that is given in two of these ways, a file that cannot be read or is empty, and a credential whose name is no secret setting's stop the start. No error shows a secret.
+The gateway does not start if a secret is given in two of these ways, if its file is empty or cannot be read, or if a credential has the name of no secret setting. No error shows a secret.
 
 A relative `server.data_dir` is relative to the working directory, so use an absolute one for a service. Commands that
 read the ledger (`calls`, `callbacks`, `quarantine`, `migrate`, `doctor`) read the same settings: run them in
-the same directory, or pass `--config` or `--data-dir`. `ANSWERBACK_URL`, `ANSWERBACK_KEY`, `ANSWERBACK_PROFILE` and `ANSWERBACK_CA_FILE` are no settings: they
-say to which [remote gateway](remote.md) commands go.
+the same directory, or pass `--config` or `--data-dir`. `ANSWERBACK_URL`, `ANSWERBACK_KEY`, `ANSWERBACK_PROFILE` and `ANSWERBACK_CA_FILE` are not settings: they
+tell the commands which [remote gateway](remote.md) to use.
 """,
     f"""\
 # 配置
@@ -213,16 +213,16 @@ English | [中文](cli.zh-CN.md)
 
 <!-- Made by `make docs` from the program's own help. -->
 
-`answerback COMMAND --help` says the same. `--json` prints JSON in place of a table. Exit status 0 is success, 1 a
+`answerback COMMAND --help` shows the same. `--json` prints JSON in place of a table. Exit status 0 means success, 1 a
 failure, explained in one line on standard error, and 2 an invalid command line.
 Phone numbers are masked unless `--unmask` is given.
 
 Commands that have `--url` and `--profile` work on [a remote gateway](remote.md) as well as on this machine: `answerback login` stores its URL and a key.
 
-Help, messages and errors are in English, or in Chinese where the locale is Chinese (`LC_ALL`, `LC_MESSAGES`, `LANG`). `--lang en` and
-`--lang zh` choose, anywhere on the line. In Chinese, too, these stay as they are: JSON, CSV and all else that programs read, but for the
-report of `conform`; logs; names of fields and values as they are in `/v1`, such as `answered`; why a callback was rejected, which is what its
-sender was answered; what another program said, such as a database or an endpoint.
+Help, messages and errors are in Chinese if the locale is Chinese (`LC_ALL`, `LC_MESSAGES`, `LANG`), otherwise in English. `--lang en` or
+`--lang zh`, anywhere on the line, chooses. Some output is the same in both languages: JSON, CSV and everything else that programs read (except the
+report of `conform`); logs; the names of fields and values of `/v1`, such as `answered`; the reason why a callback was rejected, as its sender got it;
+and messages of other programs, such as a database or an endpoint.
 """,
     """\
 # 命令行

@@ -56,7 +56,7 @@ def main() -> None:
                 assert demo.stdout is not None
                 link = re.search(r"http://\S+#\S+", demo.stdout.readline())
                 assert link is not None
-                assert any("whole" in line for line in iter(demo.stdout.readline, ""))
+                assert any("complete" in line for line in iter(demo.stdout.readline, ""))
                 take(browser, link[0], TOP / "docs" / name, locale)
                 demo.terminate()
 

@@ -35,7 +35,9 @@ _NOT_HTTP = _make_final_response(b"400 Bad Request", ResponseCode.NOT_JSON, "thi
 _NO_TUNNEL = _make_final_response(b"400 Bad Request", ResponseCode.WRONG_METHOD, "CONNECT: this is no proxy")
 _TOO_SLOW = _make_final_response(b"408 Request Timeout", ResponseCode.TOO_SLOW, "the request did not arrive in time")
 _HEAD_TOO_LARGE = _make_final_response(
-    b"431 Request Header Fields Too Large", ResponseCode.TOO_LARGE, f"the head is over {_MAX_HEAD_BYTES} bytes"
+    b"431 Request Header Fields Too Large",
+    ResponseCode.TOO_LARGE,
+    f"the headers are larger than {_MAX_HEAD_BYTES} bytes",
 )
 
 

@@ -388,7 +388,7 @@ def test_an_invalid_url_ends_the_start_and_is_not_shown(tmp_path: Path) -> None:
         "serve", "--config", tmp_path / "alerts.toml", "--data-dir", tmp_path / "data", "--port", "0", cwd=tmp_path
     )
     assert done.returncode == 1
-    assert "alerts.notify[1]: is no URL that Apprise can read" in done.stderr
+    assert "alerts.notify[1]: is not a URL that Apprise can read" in done.stderr
     assert "group-secret" not in done.stderr + done.stdout
 
 

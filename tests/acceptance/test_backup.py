@@ -219,7 +219,7 @@ def test_a_restore_that_is_cut_short_is_taken_for_nothing(backups: Backups, tmp_
     [
         ("ledger.db", "ledger.db is not as it was when the backup was made"),
         ("inbox.db", "inbox.db is not as it was"),
-        ("backup.json", "was not finished"),
+        ("backup.json", "is not a complete backup"),
     ],
 )
 def test_a_damaged_backup_is_not_restored(backups: Backups, tmp_path: Path, name: str, words: str) -> None:

@@ -325,7 +325,7 @@ def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:
     with Gateway(place.data_dir) as gateway:
         assert "9999" in gateway.reported["ledger_failure"]
         assert gateway.post(SEED).content == OK
-        assert gateway.get("/v1/calls").json()["detail"].endswith("the database's schema is of another version")
+        assert gateway.get("/v1/calls").json()["detail"].endswith("the database has the schema of another version")
     assert "9999" in complaint(place.run("calls", "list"))
     done = place.run("doctor")
     assert (done.returncode, "9999" in done.stdout) == (1, True)
@@ -601,7 +601,7 @@ def test_the_status_of_a_ledger_that_is_gone(tmp_path: Path) -> None:
     (tmp_path / "data/admin-key").write_text("ab_x")
     done = run("status", "--data-dir", "data", cwd=tmp_path)
     assert (done.returncode, "put it back" in done.stderr) == (1, True), done
-    assert "answerback doctor says what waits in the inbox" in done.stderr
+    assert "answerback doctor shows what waits in the inbox" in done.stderr
 
 
 def test_no_encoding_of_the_output_ends_a_command(tmp_path: Path) -> None:

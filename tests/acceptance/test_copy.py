@@ -173,7 +173,7 @@ def move(source: Store, target: Store, old: Gateway, receiver: Receiver) -> list
     assert old.terminate() == 0
     last = copy(source, target)
     assert last.returncode == 0, last.stderr
-    assert "The copy is whole: start the new gateway with" in last.stdout, last.stdout
+    assert "The copy is complete: start the new gateway with" in last.stdout, last.stdout
     return answered()
 
 

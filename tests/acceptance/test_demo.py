@@ -108,7 +108,7 @@ def await_gone(demo: Demo, children: list[int]) -> None:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """One that is looked at."""
     with running(tmp_path_factory.mktemp("demo")) as one:
-        one.read_on("The history is whole")
+        one.read_on("The history is complete")
         yield one
 
 

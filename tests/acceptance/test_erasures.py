@@ -121,7 +121,7 @@ def test_no_byte_of_it_is_left(tmp_path: Path) -> None:
         assert gateway.items("/v1/calls", mobile=NUMBER) != []
         done = run("erase", "--number", NUMBER, "--yes", "--json", "--data-dir", gateway.data_dir, cwd=tmp_path)
         assert json.loads(done.stdout)["erased"]["calls"] == 1, done
-        assert "receipt 2: the gateway goes on with it" in done.stderr
+        assert "receipt 2: the gateway continues" in done.stderr
         assert holders(gateway.data_dir) == {}
 
 

@@ -63,7 +63,7 @@ def test_nothing_is_said_where_nothing_waits(gateway_and_console: tuple[Gateway,
     """Neither by a command nor by a page nor by the status."""
     gateway, console = gateway_and_console
     assert command(gateway, "calls", "list")[1] == ""
-    assert "inbox: all that was answered is recorded" in command(gateway, "status")[0]
+    assert "inbox: everything that was answered is recorded" in command(gateway, "status")[0]
     nothing = {"callbacks": 0, "size_bytes": 0, "lag_s": 0.0, "failure": None, "failing_since": None}
     assert gateway.get("/v1/status").json()["inbox"] == nothing
     assert "behind" not in console.text("calls")

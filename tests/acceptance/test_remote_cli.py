@@ -158,7 +158,7 @@ def test_a_profile_is_for_its_owner_alone(laptop: Laptop) -> None:
     try:
         done = laptop.run("calls", "list", "--profile", "viewer")
         assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-        assert f"{file}: others may read the key" in done.stderr
+        assert f"{file}: other users can read the key" in done.stderr
     finally:
         file.chmod(0o600)
 
@@ -170,7 +170,7 @@ def test_a_profile_is_for_its_owner_alone(laptop: Laptop) -> None:
         (["{url}"], "two words", "--key-file: key: expected an API key"),
         (["{url}", "--profile", "No"], "ab_key", "--profile: No: a name is lowercase letters, digits, - and _"),
         (["{url}", "--ca-file", "some.key"], "ab_key", "--ca-file: expected the certificates of an authority in PEM"),
-        (["{url}/console"], "ab_key", "URL: {url}/console does not offer this: it is no gateway, or one of another version"),
+        (["{url}/console"], "ab_key", "URL: {url}/console does not offer this: it is not a gateway, or one of another version"),
         (["{tls}"], "ab_key", "URL: no gateway answers at {tls}: it does not speak TLS"),
         (["http://127.0.0.1:1"], "ab_key", "URL: no gateway answers at http://127.0.0.1:1: Connection refused"),
         (["voice.example.com"], "ab_key", "URL: url: expected http://host or https://host"),
@@ -217,7 +217,7 @@ def test_a_key_in_the_clear_is_warned_of(laptop: Laptop) -> None:
     """Where http:// leaves this machine, and only there."""
     (laptop.home / "some.key").write_text("ab_key")
     done = laptop.run("login", "http://nobody.invalid", "--key-file", "some.key")
-    assert "warning: over http:// the key, and every number, goes in the clear" in done.stderr
+    assert "warning: over http:// the key and all numbers are sent unencrypted" in done.stderr
     assert "warning" not in laptop.login("ab_key").stderr
 
 

@@ -55,7 +55,7 @@ def test_an_export_that_breaks_off_leaves_no_file(driver: Driver, unruly: Unruly
     """What there was before stays."""
     target.write_bytes(b"yesterday's")
     unruly.will(break_off(b'{"callid":"a"}\n'))
-    with pytest.raises(ConnectionFailed, match=r"^the export broke off, it is not whole: "):
+    with pytest.raises(ConnectionFailed, match=r"^the export was cut off, it is incomplete: "):
         driver.get(driver.make(unruly.url, "ab_k").export("calls").save(target))
     assert [(path.name, path.read_bytes()) for path in target.parent.iterdir()] == [(target.name, b"yesterday's")]
 
@@ -63,12 +63,12 @@ def test_an_export_that_breaks_off_leaves_no_file(driver: Driver, unruly: Unruly
 @pytest.mark.parametrize(
     ("body", "kind", "words"),
     [
-        (b'{"callid":"13788888888"}\n<h1>away</h1>\n', UnexpectedResponse, "the export has a line that is no JSON object"),
-        (b'["13788888888"]\n', UnexpectedResponse, "the export has a line that is no JSON object"),
-        (b'{"callid":"\xff"}\n', UnexpectedResponse, "the export has a line that is no JSON object"),
-        (b"[" * 100_000 + b"\n", UnexpectedResponse, "the export has a line that is no JSON object"),
+        (b'{"callid":"13788888888"}\n<h1>away</h1>\n', UnexpectedResponse, "the export has a line that is not a JSON object"),
+        (b'["13788888888"]\n', UnexpectedResponse, "the export has a line that is not a JSON object"),
+        (b'{"callid":"\xff"}\n', UnexpectedResponse, "the export has a line that is not a JSON object"),
+        (b"[" * 100_000 + b"\n", UnexpectedResponse, "the export has a line that is not a JSON object"),
         (b"9" * (8 * MIB + 1), UnexpectedResponse, "the export has a line of more than 8 MiB"),
-        (b'{"callid":"a"}\n{"callid":', ConnectionFailed, "the export broke off, it is not whole: its last line has no end"),
+        (b'{"callid":"a"}\n{"callid":', ConnectionFailed, "the export was cut off, it is incomplete: its last line has no end"),
     ],
     ids=["html", "array", "not UTF-8", "deep", "endless", "cut short"],
 )  # fmt: skip

@@ -29,7 +29,7 @@ from answerback.errors import ConfigError
 KEY = "ab_secret-5Rh36T"
 ME = {"name": "k", "role": "viewer", "full_numbers": False}
 DONE = answer(200, ME)
-AWAY = answer(503, {"detail": "the disk fails"})
+AWAY = answer(503, {"detail": "the disk is failing"})
 BUSY = answer(429, {"detail": "too many wrong keys"}, Retry_After="0")
 
 
@@ -54,7 +54,7 @@ def test_a_read_is_repeated(client: Any, driver: Driver, unruly: UnrulyServer, f
 def test_repetitions_are_bounded_in_number(driver: Driver, unruly: UnrulyServer) -> None:
     """After `retries` of them the last answer is the error."""
     unruly.will(AWAY, AWAY, AWAY)
-    with pytest.raises(Unavailable, match=r"^the disk fails$") as caught:
+    with pytest.raises(Unavailable, match=r"^the disk is failing$") as caught:
         driver.get(driver.make(unruly.url, KEY, retries=2).me())
     assert (caught.value.status, caught.value.title) == (503, "Service Unavailable")
     assert len(unruly.received) == 3

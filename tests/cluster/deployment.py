@@ -116,7 +116,7 @@ class Deployment:
     def _complaints(self) -> list[str]:
         """Faults of the program that it logged: there are none that it expects."""
         lines = [line for gateway in self.gateways.values() for line in gateway.stderr.splitlines()]
-        return [line for line in lines if "Traceback" in line or "a fault in the program" in line]
+        return [line for line in lines if "Traceback" in line or "an internal error" in line]
 
 
 def say(line: str) -> None:

@@ -18,7 +18,7 @@ from answerback.errors import CallbackRejected, LedgerUnavailable
 from answerback.ledger import Disposition, Ledger
 from answerback.ledger.commands import RecordLog
 
-REFUSED = "the ledger cannot hold a value in it"
+REFUSED = "the ledger cannot store a value in it"
 NOON_US = 1_777_636_800_000_000
 
 REFUSING = {
@@ -133,7 +133,7 @@ def test_what_the_quarantine_refuses_too(ledger: Ledger) -> None:
     refuse(ledger)
     with ledger.engine.begin() as connection:
         connection.execute(text("DROP TABLE quarantine"))
-    with pytest.raises(LedgerUnavailable, match="schema is of another version"):
+    with pytest.raises(LedgerUnavailable, match="has the schema of another version"):
         RecordLog(b"", 0, stream_rows([batch(1, ["a", "poison"])])).run(ledger)
     assert ledger.calls().items == []
     assert RecordLog(b"", 0, stream_rows([batch(2, ["b"])])).run(ledger).dispositions == {Disposition.STORED: 1}

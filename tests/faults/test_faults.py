@@ -289,14 +289,14 @@ def locked_ledger(gateway: Gateway) -> Iterator[str]:
 def stunted_ledger(gateway: Gateway) -> Iterator[str]:
     """It may not grow."""
     with written_at_most(gateway.helpers, 4096):
-        yield "the disk fails"
+        yield "the disk is failing"
 
 
 @contextmanager
 def read_only_ledger(gateway: Gateway) -> Iterator[str]:
     """Nobody may write it."""
     with immutable(gateway.ledger, gateway.ledger.with_name("ledger.db-wal")):
-        yield "the disk fails"
+        yield "the disk is failing"
 
 
 @contextmanager
@@ -457,11 +457,11 @@ def test_a_disk_that_fails_to_sync(tmp_path: Path, data_dir: Path) -> None:
         assert gateway.post(prompt("before")).content == OK
         (failing / "inbox.db-wal").touch()
         refused(gateway.post(prompt("during")))
-        assert "the disk fails" in gateway.await_ready(503)["reason"]
+        assert "the disk is failing" in gateway.await_ready(503)["reason"]
         refused(gateway.post(prompt("still during")))
         (failing / "inbox.db-wal").rename(failing / "ledger.db-wal")
         gateway.await_ready(timeout_s=QUICKLY_S)
-        answered = check_behind(gateway, "the disk fails")
+        answered = check_behind(gateway, "the disk is failing")
         (failing / "ledger.db-wal").unlink()
         check_mended(gateway, ["before", *answered])
 

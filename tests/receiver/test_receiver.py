@@ -49,8 +49,8 @@ def result(answer: Answer) -> tuple[int, int, str]:
         ("POST", "/voice/callback", prompt("a"), (404, 1019, "no channel has this callback URL")),
         ("POST", f"/voice/callback/{OTHER_TOKEN}", prompt("a"), (404, 1019, "no channel has this callback URL")),
         ("POST", f"{URL}/more", prompt("a"), (404, 1019, "no channel has this callback URL")),
-        ("GET", URL, b"", (405, 1030, "a callback is POSTed")),
-        ("PUT", URL, prompt("a"), (405, 1030, "a callback is POSTed")),
+        ("GET", URL, b"", (405, 1030, "method not allowed: use POST")),
+        ("PUT", URL, prompt("a"), (405, 1030, "method not allowed: use POST")),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("stored", [True, False])
@@ -82,7 +82,7 @@ def test_what_cannot_be_stored_is_answered_503(make_receiver: MakeReceiver, adap
             raise errors.pop(0)
 
     send = adapter(make_receiver(Broken()))
-    for reason in ("the disk is full", "a fault in the program, see the log"):
+    for reason in ("the disk is full", "an internal error, see the log"):
         answer = send("POST", URL, prompt("a"))
         assert result(answer) == (503, 3002, f"not known to be stored, try again: {reason}")
         assert answer.headers["retry-after"] == "1"
@@ -195,7 +195,7 @@ def test_without_a_store_an_exception_is_a_503(
     voice.on("failed")(handler_of(fail))
     send = adapter(voice)
     answer = send("POST", URL, failure("a", mobile="13788888888"))
-    assert result(answer) == (503, 3002, "not known to be stored, try again: a fault in the program, see the log")
+    assert result(answer) == (503, 3002, "not known to be stored, try again: an internal error, see the log")
     assert send("POST", URL, prompt("a")).status == 200
     assert "raise ValueError(event.call.mobile)" in caplog.text
     assert "with the event failed of callid a" in caplog.text

@@ -168,7 +168,7 @@ def test_rules_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("invalid", [f"wecom://{SECRET}", "hooks.example.com", "", "mailto://", f"wecombot:{SECRET}"])
 def test_a_url_that_apprise_cannot_read_is_named_and_not_shown(invalid: str) -> None:
     """The place in the list is enough to find it: what is in it is a secret."""
-    with pytest.raises(ConfigError, match=r"^alerts\.notify\[1\]: is no URL that Apprise can read") as caught:
+    with pytest.raises(ConfigError, match=r"^alerts\.notify\[1\]: is not a URL that Apprise can read") as caught:
         open_targets(["json://127.0.0.1", invalid])
     assert SECRET not in str(caught.value)
 

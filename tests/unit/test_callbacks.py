@@ -304,7 +304,7 @@ def test_two_callbacks_in_one_body_are_refused(second: AnyCallback) -> None:
     """A body holds one callback; the second is named."""
     body = {KEYS[CallbackKind.PROMPT]: wire_fields(status()), KEYS[second.kind]: wire_fields(second)}
     error = refusal(json.dumps(body).encode())
-    assert error.errmsg == f"{KEYS[second.kind]}: comes with voiceprompt_callback, a body holds one callback"
+    assert error.errmsg == f"{KEYS[second.kind]}: must not come with voiceprompt_callback: a body has one callback"
 
 
 @pytest.mark.parametrize("key", KEYS.values())

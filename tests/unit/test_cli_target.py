@@ -16,7 +16,7 @@ from answerback.errors import AnswerbackError, ConfigError
 
 NOTHING = dict.fromkeys(("url", "key_file", "profile", "data_dir", "database_url", "config"))
 HERE = None
-NO_GATEWAY = "profile a: {url} does not offer this: it is no gateway, or one of another version"
+NO_GATEWAY = "profile a: {url} does not offer this: it is not a gateway, or one of another version"
 
 
 @pytest.fixture(autouse=True)
@@ -137,7 +137,7 @@ def test_what_chooses_a_gateway_is_no_unknown_setting(monkeypatch: pytest.Monkey
 def test_a_file_that_is_no_profile_is_refused_without_its_key(home: Path, content: bytes) -> None:
     """It is named, and how to replace it."""
     (home / "profiles" / "a.json").write_bytes(content)
-    with pytest.raises(ConfigError, match="is no profile: log in again") as caught:
+    with pytest.raises(ConfigError, match="is not a profile: log in again") as caught:
         chosen(profile="a")
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None

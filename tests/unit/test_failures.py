@@ -79,7 +79,7 @@ def test_the_driver_s_words_stay_behind() -> None:
     """The text has the reason alone; the detail is one line, and has no number."""
     words = f"value out of range\nDETAIL:  Failing row contains (default, {NUMBER}) at db1"
     reported = to_unavailable(FromServer("22003", words))
-    assert str(reported) == "the ledger cannot hold a value"
+    assert str(reported) == "the ledger cannot store a value"
     assert "db1" in reported.detail
     assert NUMBER not in reported.detail
     assert "\n" not in reported.detail

@@ -87,7 +87,7 @@ def test_the_command_line_stands_over_a_file(directory: Path, monkeypatch: pytes
         (None, "No such file or directory"),
         (b"", "is empty"),
         (b" \n", "is empty"),
-        (b"\xff\xfe" + SECRET.encode(), "is no text in UTF-8"),
+        (b"\xff\xfe" + SECRET.encode(), "is not UTF-8 text"),
         (b"x" * 70_000, "is larger than 65536 bytes"),
     ],
 )

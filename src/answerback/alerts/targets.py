@@ -80,7 +80,7 @@ def _open_target(place: int, url: str) -> Target:
     )
     service = Apprise.instantiate(url, asset=asset)
     if service is None:
-        raise ConfigError(f"alerts.notify[{place}]: is no URL that Apprise can read: docs/alerts.md has examples")
+        raise ConfigError(f"alerts.notify[{place}]: is not a URL that Apprise can read: docs/alerts.md has examples")
     apprise = Apprise(asset=asset)
     apprise.add(service)
     return Target(f"notify[{place}] {_scheme(url)}", apprise)

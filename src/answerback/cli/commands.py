@@ -38,7 +38,7 @@ COMMANDS = {
     "snippet": CommandEntry(
         "snippet.snippet",
         "emulator",
-        "Print programs that send by `answerback emulate` with the vendor's SDKs, ready to paste.",
+        "Print programs that place calls through `answerback emulate` with the vendor's SDKs, ready to paste.",
     ),
     "send": CommandEntry(
         "send.send",
@@ -68,7 +68,7 @@ COMMANDS = {
         "server",
         (
             "Forward a gateway's callbacks, as they come in, to a URL on this machine, and show what it answers; until Ctrl-C."
-            "\n\nWithout --forward-to they are only shown. A callback that the URL does not take is shown as failed, and not sent again."
+            "\n\nWithout --forward-to they are only shown. A callback that the URL does not accept is shown as failed, and not sent again."
         ),
     ),
     "stats": CommandEntry(
@@ -114,7 +114,7 @@ COMMANDS = {
         "server",
         (
             "Copy a ledger between SQLite and PostgreSQL, even while a gateway is running; run it again to catch up."
-            "\n\nRun it a last time after stopping the old gateway: only when both are equal can the copy be served."
+            "\n\nRun it once more after stopping the old gateway: a gateway serves the copy only once both are equal."
         ),
     ),
     "migrate": CommandEntry(
@@ -130,19 +130,19 @@ COMMANDS = {
     "prune": CommandEntry(
         "prune.prune",
         "server",
-        "Delete what is older than the settings `retention.*` say; statistics stay.\n\nA gateway with the role relay does the same once a day.",
+        "Delete data that is older than the settings `retention.*` allow; statistics stay.\n\nA gateway with the role relay does the same once a day.",
     ),
     "erase": CommandEntry(
         "erase.erase",
         "server",
-        "Erase one person's number, in every spelling, from everything that is stored.\n\nCalls and callbacks stay, without it. Where a gateway runs, it does it.",
+        "Erase one person's number, in every spelling, from everything that is stored.\n\nCalls and callbacks stay, without the number. If a gateway is running, the gateway does the work.",
     ),
     "login": CommandEntry(
         "login.login",
         "server",
         (
             "Log in to a remote gateway with an API key: the other commands then work on it, with --profile."
-            "\n\nURL and key are stored in a file that only you can read; under the name `default` they are used wherever there is no gateway."
+            "\n\nURL and key are stored in a file that only you can read. The profile `default` is used wherever this machine has no gateway."
         ),
     ),
     "logout": CommandEntry(

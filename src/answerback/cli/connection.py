@@ -64,7 +64,7 @@ def connect(remote: RemoteGateway, *, masked: bool = False) -> "Iterator[Client]
     except ApiError as error:
         if _is_no_route(error):
             raise ConfigError(
-                f"{name}: {url} does not offer this: it is no gateway, or one of another version"
+                f"{name}: {url} does not offer this: it is not a gateway, or one of another version"
             ) from error
         raise
 
@@ -102,6 +102,6 @@ def read_text(name: str, path: Path) -> str:
     try:
         return path.read_text(encoding="ascii").strip()
     except UnicodeDecodeError:  # which would show what it read
-        raise ConfigError(f"{name}: {path}: is no text in ASCII") from None
+        raise ConfigError(f"{name}: {path}: is not ASCII text") from None
     except OSError as error:
         raise ConfigError(f"{name}: {path}: {describe_os_error(error)}") from error

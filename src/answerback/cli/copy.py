@@ -106,10 +106,10 @@ def _explain_result(result: CopyResult, job: CopyJob, *, verify_only: bool) -> s
     compared = (
         tr("Both are equal")
         if result.verified
-        else tr("All that can change was compared, the rest was not (--no-verify)")
+        else tr("Everything that can change was compared, the rest was not (--no-verify)")
     )
     return tr(
-        "{compared}, and nothing was written to {source} meanwhile. The copy is whole: start the new gateway with "
+        "{compared}, and nothing was written to {source} meanwhile. The copy is complete: start the new gateway with "
         "answerback serve {option}. Do not start the old one again.",
         compared=compared,
         source=job.source,
@@ -123,7 +123,7 @@ def _explain_differences(result: CopyResult, job: CopyJob, *, verify_only: bool)
         return tr("{source} and {target} differ in {tables}.", source=job.source, target=job.target, tables=tables)
     return tr(
         "{target} differs in {tables}, and not because of callbacks that came meanwhile: something else has written "
-        "to it, or its disk fails. No gateway will serve it. Empty it and copy again.",
+        "to it, or its disk is failing. No gateway will serve it. Empty it and copy again.",
         target=job.target,
         tables=tables,
     )
@@ -132,7 +132,11 @@ def _explain_differences(result: CopyResult, job: CopyJob, *, verify_only: bool)
 def _explain_unfinished(result: CopyResult, job: CopyJob, *, verify_only: bool) -> str:
     by = tr(", by {processes}", processes="; ".join(result.served_by)) if result.served_by else ""
     if verify_only:
-        state = tr("what differs may be only that") if result.has_differences else tr("they are equal up to that")
+        state = (
+            tr("the differences may be due to that alone")
+            if result.has_differences
+            else tr("apart from that they are equal")
+        )
         return tr(
             "{source} was being written meanwhile{by}: {state}. Stop the gateway to be sure.",
             source=job.source,
@@ -140,10 +144,10 @@ def _explain_unfinished(result: CopyResult, job: CopyJob, *, verify_only: bool) 
             state=state,
         )
     return tr(
-        "{source} is still being written{by}. {target} holds what there was, and no gateway will serve it yet. To move:\n"
+        "{source} is still being written{by}. {target} has everything up to now, but no gateway will serve it yet. To move:\n"
         "  1. stop the old gateway\n"
         "  2. start the new one at once, with the inbox of the old one: answerback serve {option}\n"
-        "     It answers callbacks and keeps them until the copy is whole; docs/copy.md says more\n"
+        "     It answers callbacks and keeps them until the copy is complete: see docs/copy.md\n"
         "  3. run this command again: it takes over only what has changed",
         source=job.source,
         by=by,

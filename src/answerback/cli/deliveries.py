@@ -126,7 +126,7 @@ def _id(text: str) -> int:
     """`17`, or the 17 of `dlv_17_9f86d081884c7d65`."""
     digits = text.split("_")[1] if text.startswith("dlv_") and text.count("_") > 1 else text
     if not (digits.isascii() and digits.isdigit()):
-        fail(tr("{text}: expected a delivery's id, as 17 or dlv_17_9f86d081884c7d65", text=text))
+        fail(tr("{text}: expected a delivery's id, such as 17 or dlv_17_9f86d081884c7d65", text=text))
     return int(digits)
 
 

@@ -86,13 +86,13 @@ def _show(info: "StartupInfo", home: "DemoHome", stack: ExitStack, seed: int, *,
     stack.callback(calls.stop)
     _print_fields(
         {
-            tr("Emulator"): tr("{url}: call a number of your own, and see what becomes of it", url=calls.url),
+            tr("Emulator"): tr("{url}: place a call to any number, and watch it", url=calls.url),
             tr("Overview"): tr(
                 "choose 30 days: when people pick up, why calls fail, what they cost, carriers, regions"
             ),
             tr("Calls"): tr("open one with a key pressed: its timeline, its callbacks byte by byte, its deliveries"),
-            tr("Live"): tr("calls come in as you watch, some of every sort"),
-            tr("Endpoints"): tr("crm and duty-roster obey; billing answers 503, is paused, and what it missed waits"),
+            tr("Live"): tr("calls of every sort, as they come in"),
+            tr("Endpoints"): tr("crm and duty-roster work; billing answers 503 and is paused, and its deliveries wait"),
             tr("Alerts"): tr("the rule billing-is-down fires within half a minute"),
         }
     )
@@ -117,5 +117,5 @@ def _show_progress(home: "DemoHome") -> None:
         for done, total in home.recorded():
             progress.update(task, completed=done, total=total)
     if done == total:  # else the demo was ended before
-        out.print(tr("The history is whole: {count} callbacks.", count=f"{done:,}"))
+        out.print(tr("The history is complete: {count} callbacks.", count=f"{done:,}"))
         sys.stdout.flush()

@@ -38,7 +38,7 @@ def emulate(  # each is a flag
     https: Annotated[
         bool,
         typer.Option(
-            "--https", help="Serve https with a certificate made for it, and print how each SDK is to trust it."
+            "--https", help="Serve https with a certificate made for this, and print how to make each SDK trust it."
         ),
     ] = False,
     https_dir: Annotated[
@@ -62,23 +62,23 @@ def emulate(  # each is a flag
     numbers: Annotated[
         bool, typer.Option("--numbers", help="Print what a call to each special number does, and exit.")
     ] = False,
-    duplicates: Annotated[float | None, _share("Share sent twice.")] = None,
-    reorders: Annotated[float | None, _share("Share sent after the next one.")] = None,
-    delays: Annotated[float | None, _share("Share sent up to 30 s late.")] = None,
-    ints: Annotated[float | None, _share("Share with integers in place of strings.")] = None,
+    duplicates: Annotated[float | None, _share("Share of callbacks sent twice.")] = None,
+    reorders: Annotated[float | None, _share("Share of callbacks sent after the next one.")] = None,
+    delays: Annotated[float | None, _share("Share of callbacks sent up to 30 s late.")] = None,
+    ints: Annotated[float | None, _share("Share of callbacks with integers in place of strings.")] = None,
     missing_accept_time: Annotated[float | None, _share("Share of unanswered calls without accept_time.")] = None,
     empty_accept_time: Annotated[float | None, _share("Share of unanswered calls with an empty accept_time.")] = None,
-    content_types: Annotated[float | None, _share("Share with another Content-Type, or none.")] = None,
-    boms: Annotated[float | None, _share("Share that begins with a byte order mark.")] = None,
-    chunked: Annotated[float | None, _share("Share sent with chunked encoding.")] = None,
-    drops: Annotated[float | None, _share("Share cut off half-way on the first attempt.")] = None,
+    content_types: Annotated[float | None, _share("Share of callbacks with another Content-Type, or none.")] = None,
+    boms: Annotated[float | None, _share("Share of callbacks that begin with a byte order mark.")] = None,
+    chunked: Annotated[float | None, _share("Share of callbacks sent with chunked encoding.")] = None,
+    drops: Annotated[float | None, _share("Share of callbacks cut off half-way on the first attempt.")] = None,
     retries: Annotated[
         int | None,
         typer.Option(min=0, max=100, help="How often a callback that was not accepted is sent again; 2 by default."),
     ] = None,
     retry_delays: Annotated[
         str | None,
-        typer.Option(help='Seconds before each of them, by commas; the last is repeated. "5,10" by default.'),
+        typer.Option(help='Seconds before each retry, separated by commas; the last one repeats. "5,10" by default.'),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Do not log requests to standard error.")] = False,
     as_json: AsJson = False,
@@ -192,5 +192,6 @@ def _show(summary: dict[str, Any], programs: Sequence[Snippet]) -> None:
     said = tr("Programs in other languages: answerback snippet {others} --url {url}", others=others, url=summary["url"])
     out.print(f"\n{said}", soft_wrap=True)
     out.print(
-        tr("Numbers that end in 000 answer, in 002 do not; all of them: answerback emulate --numbers"), soft_wrap=True
+        tr("Numbers ending in 000 answer, those ending in 002 do not; for all endings: answerback emulate --numbers"),
+        soft_wrap=True,
     )

@@ -41,12 +41,12 @@ class EndpointOptions(TypedDict):
     number_prefixes: Annotated[
         list[str] | None,
         typer.Option(
-            "--number-prefix", help="Only calls to numbers that begin so, such as 138 or +852; may be repeated."
+            "--number-prefix", help="Only calls to numbers with this prefix, such as 138 or +852; may be repeated."
         ),
     ]
     reference_prefixes: Annotated[
         list[str] | None,
-        typer.Option("--reference-prefix", help="Only calls whose reference begins so; may be repeated."),
+        typer.Option("--reference-prefix", help="Only calls whose reference has this prefix; may be repeated."),
     ]
     notify_on_update: Annotated[
         bool, typer.Option(help="Also deliver when the reference or metadata of a call changes.")

@@ -32,9 +32,10 @@ _BEGIN_S = 90.0
 def erase(
     target: GatewayTarget,
     number: Annotated[
-        str, typer.Option("--number", help="The number, in any notation; one of China where no country is named.")
+        str,
+        typer.Option("--number", help="The number, in any notation; without a country code it is a Chinese number."),
     ],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many rows hold it.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show how many rows contain it.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -62,15 +63,17 @@ def erase(
         return
     _print_counts(done.erased, as_json=False)
     if done.kept_in:
-        out.print(tr("your own settings still hold it: {names}", names=escape(", ".join(done.kept_in))), soft_wrap=True)
+        out.print(
+            tr("your own settings still contain it: {names}", names=escape(", ".join(done.kept_in))), soft_wrap=True
+        )
     out.print(tr("erased: receipt {id}", id=done.id), highlight=False)
 
 
 def _question(target: GatewayTarget) -> str:
     if target.remote is None:
-        return tr("Erase this number for good? What holds it cannot be brought back")
+        return tr("Erase this number for good? This cannot be undone")
     url = target.remote.profile.url
-    return tr("Erase this number at {url} for good? What holds it cannot be brought back", url=url)
+    return tr("Erase this number at {url} for good? This cannot be undone", url=url)
 
 
 def _count(settings: "Settings", number: str) -> dict[str, int]:
@@ -78,7 +81,7 @@ def _count(settings: "Settings", number: str) -> dict[str, int]:
     from answerback.service.ledger_config import open_for_reading
 
     with open_for_reading(settings) as ledger, _progress() as progress:
-        progress.add_task(tr("looking through all rows"), total=None)
+        progress.add_task(tr("searching all rows"), total=None)
         return count_rows(ledger, _inbox(settings), number)
 
 
@@ -99,9 +102,7 @@ def _is_served(settings: "Settings", inbox: Path | None, stack: ExitStack) -> bo
 def _erase_there(client: "Client", number: str) -> ErasureView:
     """Have the gateway erase it, and wait for it. Raises ApiError."""
     done = client.erasures.create(number)
-    err.print(
-        tr("receipt {id}: the gateway goes on with it, even if this command is stopped", id=done.id), soft_wrap=True
-    )
+    err.print(tr("receipt {id}: the gateway continues even if this command is stopped", id=done.id), soft_wrap=True)
     began_s = time.monotonic()
     with _progress() as progress:
         task = progress.add_task(tr("erasing"), total=None)
@@ -111,12 +112,10 @@ def _erase_there(client: "Client", number: str) -> ErasureView:
             if done.failure is not None:
                 break
             if not done.tries and time.monotonic() - began_s > _BEGIN_S:
-                fail(tr("erasure {id}: no process has begun with it: start one with the role relay", id=done.id))
+                fail(tr("erasure {id}: no process has started it: start one with the role relay", id=done.id))
             rows = f"{sum(done.erased.values()):,}"
             words = (
-                tr("erasing: {rows} rows so far", rows=rows)
-                if done.state == "erasing"
-                else tr("writing the files anew")
+                tr("erasing: {rows} rows so far", rows=rows) if done.state == "erasing" else tr("rewriting the files")
             )
             progress.update(task, description=words)
     if done.failure is not None:
@@ -126,7 +125,7 @@ def _erase_there(client: "Client", number: str) -> ErasureView:
         fail(
             escape(
                 tr(
-                    "erasure {id} is not done: {failure}; the gateway goes on trying, answerback status says how far it is",
+                    "erasure {id} is not done: {failure}; the gateway keeps trying, and answerback status shows the progress",
                     id=done.id,
                     failure=why,
                 )

@@ -34,12 +34,14 @@ def listen(
     outcome: ByOutcome = None,
     after: Annotated[
         str | None,
-        typer.Option(help="Begin after the event with this cursor, with 0 at the first one; by default now."),
+        typer.Option(
+            help="Begin after the event with this cursor; 0 begins with the first stored event. By default only new events."
+        ),
     ] = None,
     cursor_file: Annotated[
         Path | None,
         typer.Option(
-            help="Keep the cursor in this file, and go on from it the next time; the first time from --after."
+            help="Keep the cursor in this file and resume from it the next time; the first run begins at --after."
         ),
     ] = None,
     full_numbers: FullNumbers = False,

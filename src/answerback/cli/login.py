@@ -46,7 +46,7 @@ def login(
     if ca is not None:
         trust("--ca-file", ca)
     if _is_in_clear(url):
-        err.print(tr("[yellow]warning:[/] over http:// the key, and every number, goes in the clear"), soft_wrap=True)
+        err.print(tr("[yellow]warning:[/] over http:// the key and all numbers are sent unencrypted"), soft_wrap=True)
     key_name, key = _read_key(key_file)
     stored = Profile(url=url.rstrip("/"), key=key, ca=ca)
     with connect(RemoteGateway(name="URL", key_name=key_name, profile=stored)) as client:
@@ -69,7 +69,7 @@ def logout(
 ) -> None:
     if not delete_profile(profile):
         raise ConfigError(f"--profile: there is no profile {profile}; `answerback profiles` lists them")
-    out.print(tr("the profile [bold]{profile}[/] is gone; its key works until it is revoked", profile=profile))
+    out.print(tr("the profile [bold]{profile}[/] is deleted; its key still works until it is revoked", profile=profile))
 
 
 def profiles(as_json: AsJson = False) -> None:

@@ -58,14 +58,16 @@ def load_profile(name: str) -> Profile | None:
     try:
         with path.open("rb") as file:
             if _is_of_others(os.fstat(file.fileno())):
-                raise ConfigError(f"{path}: others may read the key in it: chmod 600 it, and have the key replaced")
+                raise ConfigError(
+                    f"{path}: other users can read the key in it: chmod 600 it, and have the key replaced"
+                )
             return msgspec.json.decode(file.read(), type=Profile)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise ConfigError(f"{path}: {describe_os_error(error)}") from error
     except (msgspec.DecodeError, UnicodeDecodeError):  # which would show what it read
-        raise ConfigError(f"{path}: is no profile: log in again with `answerback login`") from None
+        raise ConfigError(f"{path}: is not a profile: log in again with `answerback login`") from None
 
 
 def _is_of_others(file: os.stat_result) -> bool:

@@ -19,7 +19,7 @@ from answerback.ledger.write.retention import PrunePosition, estimate
 
 
 def prune(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")] = False,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
     config: Config = None,

@@ -17,7 +17,8 @@ def snippet(
     api: Annotated[str | None, typer.Option(help="2.0 or 3.0; both by default.")] = None,
     url: Annotated[str, typer.Option(help="Where the emulator listens.")] = "http://127.0.0.1:8020",
     authority: Annotated[
-        Path | None, typer.Option(help="What `emulate --https` has made to be trusted, for Python's SDK of API 3.0.")
+        Path | None,
+        typer.Option(help="The authority that `emulate --https` has made, authority.pem; for Python's SDK of API 3.0."),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="The emulator's TOML file, for its application and keys.")] = None,
     as_json: AsJson = False,

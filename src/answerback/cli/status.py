@@ -21,7 +21,7 @@ def status(target: GatewayTarget, as_json: AsJson = False) -> None:
         with target.open() as gateway:
             view = gateway.status()
     except LedgerUnavailable:
-        said = tr("the ledger cannot be read: answerback doctor says what waits in the inbox, and why")
+        said = tr("the ledger cannot be read: answerback doctor shows what waits in the inbox, and why")
         err.print(f"[yellow]{said}[/]", soft_wrap=True)
         raise
     if as_json:
@@ -89,7 +89,7 @@ def _endpoint_row(one: EndpointAssignmentView, hosts: dict[str, str]) -> tuple[o
 
 def _describe_inbox(inbox: InboxView) -> str:
     if not inbox.callbacks:
-        return tr("inbox: all that was answered is recorded")
+        return tr("inbox: everything that was answered is recorded")
     return f"[red]{tr('not in the ledger yet:')}[/] {escape(describe_waiting(inbox))}"
 
 

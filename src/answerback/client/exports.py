@@ -96,7 +96,7 @@ class _RowReader:
     def end(self) -> None:
         """Raise ConnectionFailed where a line has no end."""
         if self._lines.rest:
-            raise ConnectionFailed("the export broke off, it is not whole: its last line has no end")
+            raise ConnectionFailed("the export was cut off, it is incomplete: its last line has no end")
 
 
 def _row(line: bytes) -> dict[str, Any]:
@@ -104,7 +104,9 @@ def _row(line: bytes) -> dict[str, Any]:
         return msgspec.json.decode(line, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
-    raise UnexpectedResponse("the export has a line that is no JSON object")  # which is not shown: it may hold numbers
+    raise UnexpectedResponse(
+        "the export has a line that is not a JSON object"
+    )  # which is not shown: it may hold numbers
 
 
 @contextlib.contextmanager
@@ -120,4 +122,4 @@ def _partial(path: str | Path) -> Iterator[Path]:
 
 
 def _broken_off(error: httpx2.RequestError) -> ConnectionFailed:
-    return ConnectionFailed(f"the export broke off, it is not whole: {describe(error)}")
+    return ConnectionFailed(f"the export was cut off, it is incomplete: {describe(error)}")

@@ -42,7 +42,7 @@ class RelaySettings(Section):
 
     proxy: SecretStr | None = Field(
         None,
-        description="HTTP proxy for all endpoints that say nothing else: http://host:port or http://user:password@host:port",
+        description="HTTP proxy for endpoints without a proxy of their own: http://host:port or http://user:password@host:port",
     )
 
     shutdown_timeout_s: Annotated[float, Field(ge=0, le=60)] = Field(

@@ -83,7 +83,7 @@ def _read(source: str, path: Path, *, is_list: bool) -> str:
         with path.open("rb") as file:
             text = file.read(_MAX_BYTES + 1).decode()
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is no text in UTF-8"
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
         raise ConfigError(f"{source}: {path}: {reason}") from None  # the decoder's error would show what it read
     if len(text) > _MAX_BYTES:
         raise ConfigError(f"{source}: {path}: is larger than {_MAX_BYTES} bytes")

@@ -39,7 +39,7 @@ class InboxSettings(Section):
     keep_s: Seconds = Field(
         600.0,
         description="time for which recorded callbacks stay in the inbox, unless the space is needed: "
-        "a ledger that went back (a standby promoted, a backup) is recorded again from them",
+        "from there they are recorded again if the ledger lost them (a standby was promoted, a backup restored)",
     )
 
     @field_validator("dir", mode="before")
@@ -51,11 +51,13 @@ class InboxSettings(Section):
 
 
 class RetentionSettings(Section):
-    """For how many days data is kept; without a setting for ever. What belongs to a call is as old as the call, from its first callback; what is not delivered stays, and so do statistics."""
+    """How many days data is kept; without a setting, forever. Everything that belongs to a call has the age of the call, from its first callback. Pending deliveries stay, and so do statistics."""
 
     calls_days: Days | None = Field(None, description="calls, with everything that belongs to them")
     callbacks_days: Days | None = Field(None, description="raw callbacks, with their deliveries")
-    deliveries_days: Days | None = Field(None, description="deliveries that are at their end, with their attempts")
+    deliveries_days: Days | None = Field(
+        None, description="finished deliveries (delivered or dead), with their attempts"
+    )
     attempts_days: Days | None = Field(None, description="attempts, with what the endpoints answered")
     quarantine_days: Days | None = Field(None, description="quarantined bodies, from when they were received")
     audit_days: Days | None = Field(None, description="audit events")

@@ -23,9 +23,13 @@ class BaseRule(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, hide_input_in_errors=True)
 
     channel: str | None = Field(None, description="only this channel; all channels by default")
-    for_s: _Duration = Field(0.0, description="how long it must hold before the rule fires")
-    keep_firing_for_s: _Duration = Field(60.0, description="how long it must be clearly over before the rule resolves")
-    repeat_interval_s: _Duration = Field(21_600.0, description="notify again after this time while it lasts; 0: never")
+    for_s: _Duration = Field(0.0, description="how long the condition must hold before the rule fires")
+    keep_firing_for_s: _Duration = Field(
+        60.0, description="how long the value must be back to normal before the rule resolves"
+    )
+    repeat_interval_s: _Duration = Field(
+        21_600.0, description="while the rule fires, notify again after this time; 0: never"
+    )
 
 
 class AnswerRateRule(BaseRule):
@@ -62,7 +66,7 @@ class CountRule(BaseRule):
     """More than `above` of something within `within_s`."""
 
     above: _Above = Field(0, description="fire at more than this many")
-    within_s: _Window = Field(3_600.0, description="count over this many last seconds")
+    within_s: _Window = Field(3_600.0, description="count over the last so many seconds")
     resolve_below: float | None = Field(
         None, ge=0, description="resolve at this many or fewer; 80 % of `above` by default"
     )

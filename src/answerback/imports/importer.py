@@ -106,7 +106,7 @@ class Importer:
         if found.channel is None and found.token is not None and found.token not in self._tokens:
             return "the token in its URL is of no channel: add the channel to the config file first"
         if found.channel is not None and not _CHANNEL_NAME.fullmatch(found.channel):
-            return "its channel is no name: lowercase letters, digits, - and _"
+            return "its channel is not a valid name: lowercase letters, digits, - and _"
         channel = found.channel or self._tokens.get(found.token or "") or self._channel
         try:
             received = parse_callback(RawCallback(channel, found.raw, found.at or datetime.now(UTC)))

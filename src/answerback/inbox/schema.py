@@ -87,7 +87,7 @@ def check_format(connection: sqlite3.Connection, path: Path) -> None:
     if (found := _pragma(connection, "user_version")) > FORMAT:
         raise SchemaMismatch(
             f"{path} has format {found}, this program reads up to {FORMAT}: start the newer release that wrote it, "
-            "or let that one record what waits in it and move it away"
+            "or let that one record what is in it and move it away"
         )
 
 

@@ -13,7 +13,7 @@ _REASONS = {
 }
 
 ROLE_DISABLED = Response(
-    503, ResponseCode.UNAVAILABLE, "this process takes no callbacks (server.roles): send it to one that does"
+    503, ResponseCode.UNAVAILABLE, "this process does not accept callbacks (server.roles): send them to one that does"
 )
 
 

@@ -102,7 +102,7 @@ class HttpClient:
             raise
         except Exception as error:  # a bug of ours must not stop deliveries to an endpoint
             log.exception("attempt_failed", endpoint=endpoint.name)
-            return _failed_result(started_us, began_s, f"a fault in the program: {type(error).__name__}, see the log")
+            return _failed_result(started_us, began_s, f"an internal error: {type(error).__name__}, see the log")
         location, shown = headers.get("Location"), _mask_secrets(answer, endpoint)
         result = classify_response(endpoint.config, status, answer, location, charset)
         if result.error is not None and shown != answer:  # its words are cut, so they are taken from what is masked

@@ -156,7 +156,9 @@ def _stream(settings: Settings) -> CheckResult:
     oldest_us = min((shard.oldest_us for shard in shards if shard.oldest_us is not None), default=None)
     age_s = 0.0 if oldest_us is None else time.time() - oldest_us / 1e6
     if age_s > LATE_S:
-        remedy = "start a process with the role recorder; answerback status says whether one runs and what it fails at"
+        remedy = (
+            "start a process with the role recorder; answerback status shows whether one is running and why it fails"
+        )
         return CheckResult("stream", CheckLevel.WARNING, f"{held}, the oldest for {age_s:,.0f} s", remedy)
     return CheckResult("stream", CheckLevel.OK, f"{held}; sync_interval is set on the servers: it should be always")
 

@@ -99,7 +99,7 @@ def _remedy(settings: Settings) -> str:
             f"no gateway with these settings records them: answerback inbox record {inbox_config(settings).directory}"
         )
     return (
-        "answerback status and the log say why the recorder is stalled; where no gateway runs, start one here, "
+        "answerback status and the log say why the recorder is stalled; if no gateway is running, start one here, "
         "or run answerback inbox record"
     )
 
@@ -128,7 +128,7 @@ def check_place(settings: Settings) -> CheckResult:
     """Whether losing this machine loses what is not in the ledger yet, and whether the settings contradict each other."""
     given = sorted(settings.inbox.model_fields_set)
     if given and not has_inbox(settings):
-        finding = f"inbox.{', inbox.'.join(given)}: without effect, for there is no inbox"
+        finding = f"inbox.{', inbox.'.join(given)}: has no effect, because there is no inbox"
         remedy = "remove it, or stream.url, or give this process the role intake"
         return CheckResult("inbox place", CheckLevel.WARNING, finding, remedy)
     if not has_inbox(settings):

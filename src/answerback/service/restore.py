@@ -67,8 +67,7 @@ def _read_manifest(directory: Path) -> Manifest:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except OSError as error:
         raise ConfigError(
-            f"{directory}: it is no backup of `answerback backup`, or one that was not finished: "
-            f"{MANIFEST_FILE}: {error.strerror}"
+            f"{directory}: it is not a complete backup made by `answerback backup`: {MANIFEST_FILE}: {error.strerror}"
         ) from error
     except msgspec.MsgspecError as error:
         raise ConfigError(f"{path}: it cannot be read: {error}") from error

@@ -58,7 +58,7 @@ def file_id(path: str) -> FileId | None:
 
 def moved_error(path: str) -> LedgerUnavailable:
     """The error for a path that does not name its file any more."""
-    what = "is not there" if file_id(path) is None else "is another file than the one that was opened"
+    what = "is not there" if file_id(path) is None else "is not the file that was opened"
     return LedgerUnavailable(UnavailableReason.MOVED, f"{path} {what}")
 
 
@@ -89,7 +89,7 @@ def require_durable_filesystem(directory: Path, setting: str = "server.data_dir"
     """
     if problem := unsafe_filesystem_reason(directory):
         raise UnsafeStorage(
-            f"{directory}: {problem}. Choose another {setting}; for a trial whose answers may be lost, "
+            f"{directory}: {problem}. Choose another {setting}; for a trial in which answered callbacks may be lost, "
             f"set ledger.allow_unsafe_filesystem"
         )
 
@@ -100,13 +100,13 @@ def unsafe_filesystem_reason(directory: Path) -> str | None:
         return "libeatmydata is preloaded, which makes fsync do nothing"
     kind, options = _mount_of(nearest_existing_parent(directory))
     if kind in _MEMORY_FILESYSTEMS:
-        return f"the file system is {kind}: it lives in memory and is gone after a restart"
+        return f"the file system is {kind}: it is in memory and does not survive a restart"
     if kind in _NETWORK_FILESYSTEMS:
         return f"the file system is {kind}: SQLite's write-ahead log needs a local disk"
     if lost := _NO_BARRIER_OPTIONS & options:
-        return f"the file system is mounted with {lost.pop()}: a power failure loses what was synced"
+        return f"the file system is mounted with {lost.pop()}: a power failure loses data that was synced"
     if kind == "overlay" and "volatile" in options:
-        return "the file system is an overlay mounted volatile: it leaves out every sync"
+        return "the file system is an overlay mounted volatile: it ignores every sync"
     return None
 
 

@@ -79,6 +79,6 @@ def _sample(target: StoreConnection, spec: TableSpec, columns: tuple[str, ...]) 
 
 def _mismatch_message(source: StoreLocation, target: StoreLocation, spec: TableSpec, key: Key) -> str:
     return (
-        f"{target.option}, {target}: row {key[0]} of {spec.name} is not in {source}: this is no copy of it, or a gateway has "
+        f"{target.option}, {target}: row {key[0]} of {spec.name} is not in {source}: it is not a copy of that, or a gateway has "
         f"served it since it was copied. Name an empty database or directory, or empty this one"
     )

@@ -122,7 +122,7 @@ def _other(envelope: _Envelope) -> Status | KeyPress | Failure:
     if not present:
         raise InvalidCallbackField("expected object, got null", named[0])
     if len(present) > 1:
-        raise InvalidCallbackField(f"comes with {present[0]}, a body holds one callback", present[1])
+        raise InvalidCallbackField(f"must not come with {present[0]}: a body has one callback", present[1])
     key = present[0]
     wire = getattr(envelope, key)
     if isinstance(wire, _KeyWire):
@@ -179,7 +179,7 @@ def _callid(key: str, value: Scalar) -> str:
     if not callid:
         raise InvalidCallbackField("is empty", f"{key}.callid")
     if not callid.isprintable():
-        raise InvalidCallbackField("holds a character that is not printable", f"{key}.callid")
+        raise InvalidCallbackField("contains a character that is not printable", f"{key}.callid")
     return callid
 
 
@@ -192,7 +192,7 @@ def _text(key: str, name: str, value: Scalar) -> str:
     if len(text) > _LONGEST_TEXT:
         raise InvalidCallbackField(f"expected at most {_LONGEST_TEXT} characters, got {len(text)}", f"{key}.{name}")
     if "\x00" in text:
-        raise InvalidCallbackField("holds a NUL character", f"{key}.{name}")
+        raise InvalidCallbackField("contains a NUL character", f"{key}.{name}")
     return text
 
 
@@ -246,7 +246,7 @@ def _number(key: str, name: str, value: Scalar, largest: int) -> int:
 def _describe_value(value: Scalar) -> str:
     """Describe a value without repeating it: it may be somebody's number."""
     if isinstance(value, str):
-        return f"a string of {len(value)} characters" if value else "an empty string"
+        return f"a string of length {len(value)}" if value else "an empty string"
     return "a fraction" if isinstance(value, float) and not value.is_integer() else "another number"
 
 

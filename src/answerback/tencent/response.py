@@ -106,7 +106,9 @@ class Response(NamedTuple):
 
 OK = Response(200, ResponseCode.OK, "OK")
 UNKNOWN_CHANNEL = Response(404, ResponseCode.UNKNOWN_CHANNEL, "no channel has this callback URL")
-WRONG_METHOD = Response(405, ResponseCode.WRONG_METHOD, "a callback is POSTed", (("allow", "POST"), *OK.headers))
+WRONG_METHOD = Response(
+    405, ResponseCode.WRONG_METHOD, "method not allowed: use POST", (("allow", "POST"), *OK.headers)
+)
 
 
 def too_large(limit_bytes: int) -> Response:

@@ -92,7 +92,7 @@ _ANSWERS = {
     "200": _answered("stored: on disk, and recorded a moment later", 0, "OK"),
     "400": _REFUSED,
     "404": _answered("no channel has this callback URL", 1019, "no channel has this callback URL"),
-    "405": _answered("any method but POST", 1030, "a callback is POSTed", Allow="POST"),
+    "405": _answered("any method but POST", 1030, "method not allowed: use POST", Allow="POST"),
     "408": _answered("the request took too long to arrive", 3011, "the request did not arrive in time"),
     "413": _answered("the body is too large", 1036, "the body is larger than 65536 bytes"),
     "503": _answered(

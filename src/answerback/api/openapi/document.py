@@ -72,7 +72,7 @@ _PROBLEMS: dict[int, dict[str, Any]] = {
     },
     429: {"keys": {"detail": "too many wrong keys: try again in 6 s"}},
     501: {"parquet": {"detail": 'parquet needs pyarrow: pip install "answerback[parquet]"'}},
-    503: {"ledger": {"detail": "the disk fails"}},
+    503: {"ledger": {"detail": "the disk is failing"}},
 }
 """Status -> name -> example."""
 

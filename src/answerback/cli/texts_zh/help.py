@@ -65,7 +65,7 @@ TEXTS: Mapping[str, str] = {
     "Where to send callbacks; by default a gateway on port 8000 of this machine.": "回调发往何处，默认是本机 8000 端口上的网关。",
     "TOML file: applications, secrets, shares, limits, faults.": "TOML 配置文件：应用、密钥、结果比例、频率限制、故障。",
     "PEM file with a certificate and its key, to serve https, which some SDKs require.": "PEM 文件，含证书及其私钥，用于提供 https；部分 SDK 只支持 https。",
-    "Serve https with a certificate made for it, and print how each SDK is to trust it.": "自签证书并提供 https，同时打印各 SDK 如何信任该证书。",
+    "Serve https with a certificate made for this, and print how to make each SDK trust it.": "自签证书并提供 https，同时打印各 SDK 如何信任该证书。",
     "Directory in which --https keeps its authority and certificate.": "--https 存放 CA 与证书的目录。",
     "Play calls this many times faster than real time.": "通话比现实快多少倍。",
     "Calls end at once.": "通话立即结束。",
@@ -75,25 +75,25 @@ TEXTS: Mapping[str, str] = {
     "Seed of the random choices, to repeat a run.": "随机数种子，用于重现一次运行。",
     "Print what a call to each special number does, and exit.": "列出各特殊号码对应的通话过程并退出。",
     "Faults: shares of the callbacks, from 0 to 1": "故障：占回调的比例，0 到 1",
-    "Share sent twice.": "发送两次的比例。",
-    "Share sent after the next one.": "与下一个回调颠倒顺序的比例。",
-    "Share sent up to 30 s late.": "延迟发送（最多 30 秒）的比例。",
-    "Share with integers in place of strings.": "以整数代替字符串的比例。",
+    "Share of callbacks sent twice.": "发送两次的比例。",
+    "Share of callbacks sent after the next one.": "与下一个回调颠倒顺序的比例。",
+    "Share of callbacks sent up to 30 s late.": "延迟发送（最多 30 秒）的比例。",
+    "Share of callbacks with integers in place of strings.": "以整数代替字符串的比例。",
     "Share of unanswered calls without accept_time.": "未接听的通话中，没有 accept_time 的比例。",
     "Share of unanswered calls with an empty accept_time.": "未接听的通话中，accept_time 为空的比例。",
-    "Share with another Content-Type, or none.": "Content-Type 不同或缺失的比例。",
-    "Share that begins with a byte order mark.": "以 BOM 开头的比例。",
-    "Share sent with chunked encoding.": "分块传输的比例。",
-    "Share cut off half-way on the first attempt.": "首次发送时中途断开的比例。",
+    "Share of callbacks with another Content-Type, or none.": "Content-Type 不同或缺失的比例。",
+    "Share of callbacks that begin with a byte order mark.": "以 BOM 开头的比例。",
+    "Share of callbacks sent with chunked encoding.": "分块传输的比例。",
+    "Share of callbacks cut off half-way on the first attempt.": "首次发送时中途断开的比例。",
     "How often a callback that was not accepted is sent again; 2 by default.": "未被接受的回调重发几次，默认 2 次。",
-    'Seconds before each of them, by commas; the last is repeated. "5,10" by default.': "每次重发前等待的秒数，以逗号分隔，不足时重复最后一个；默认 5,10。",
+    'Seconds before each retry, separated by commas; the last one repeats. "5,10" by default.': "每次重发前等待的秒数，以逗号分隔，不足时重复最后一个；默认 5,10。",
     "Do not log requests to standard error.": "不在标准错误输出记录请求。",
     # snippet
-    "Print programs that send by `answerback emulate` with the vendor's SDKs, ready to paste.": "打印用官方 SDK 向 `answerback emulate` 发送的程序，可直接粘贴。",
+    "Print programs that place calls through `answerback emulate` with the vendor's SDKs, ready to paste.": "打印用官方 SDK 向 `answerback emulate` 发送的程序，可直接粘贴。",
     "The language of your program.": "你的程序所用的语言。",
     "2.0 or 3.0; both by default.": "2.0 或 3.0，默认两者都打印。",
     "Where the emulator listens.": "模拟器的地址。",
-    "What `emulate --https` has made to be trusted, for Python's SDK of API 3.0.": "`emulate --https` 生成的 CA 证书，供 API 3.0 的 Python SDK 信任。",
+    "The authority that `emulate --https` has made, authority.pem; for Python's SDK of API 3.0.": "`emulate --https` 生成的 CA 证书，供 API 3.0 的 Python SDK 信任。",
     "The emulator's TOML file, for its application and keys.": "模拟器的 TOML 配置文件，从中读取应用与密钥。",
     # send
     "POST callbacks to URL as the cloud would and show the responses; exit status 0 if all were accepted.": "像腾讯云那样向 URL 发送回调并显示应答；全部被接受时退出码为 0。",
@@ -127,12 +127,12 @@ TEXTS: Mapping[str, str] = {
     "Only attempts that failed.": "只看失败的尝试。",
     "Print a JSON object a line.": "每行输出一个 JSON 对象。",
     # listen
-    "Forward a gateway's callbacks, as they come in, to a URL on this machine, and show what it answers; until Ctrl-C.\n\nWithout --forward-to they are only shown. A callback that the URL does not take is shown as failed, and not sent again.": "将网关收到的回调实时转发到本机的一个 URL，并显示其应答，直到按下 Ctrl-C。\n\n不加 --forward-to 时只作显示。该 URL 未接受的回调显示为失败，不会重发。",
+    "Forward a gateway's callbacks, as they come in, to a URL on this machine, and show what it answers; until Ctrl-C.\n\nWithout --forward-to they are only shown. A callback that the URL does not accept is shown as failed, and not sent again.": "将网关收到的回调实时转发到本机的一个 URL，并显示其应答，直到按下 Ctrl-C。\n\n不加 --forward-to 时只作显示。该 URL 未接受的回调显示为失败，不会重发。",
     "POST each callback to this URL, e.g. http://localhost:3000/voice": "将每个回调 POST 到此 URL，如 http://localhost:3000/voice",
-    "Begin after the event with this cursor, with 0 at the first one; by default now.": "从此游标的事件之后开始，0 表示第一个事件；默认从现在开始。",
-    "Keep the cursor in this file, and go on from it the next time; the first time from --after.": "将游标保存在此文件中，下次从该处继续；首次从 --after 开始。",
+    "Begin after the event with this cursor; 0 begins with the first stored event. By default only new events.": "从此游标的事件之后开始，0 表示第一个事件；默认从现在开始。",
+    "Keep the cursor in this file and resume from it the next time; the first run begins at --after.": "将游标保存在此文件中，下次从该处继续；首次从 --after 开始。",
     # login, logout, profiles
-    "Log in to a remote gateway with an API key: the other commands then work on it, with --profile.\n\nURL and key are stored in a file that only you can read; under the name `default` they are used wherever there is no gateway.": "用 API 密钥登录远程网关：此后其他命令加上 --profile 即对它生效。\n\nURL 和密钥保存在只有自己能读取的文件中；以 `default` 为名的，在本机没有网关时自动使用。",
+    "Log in to a remote gateway with an API key: the other commands then work on it, with --profile.\n\nURL and key are stored in a file that only you can read. The profile `default` is used wherever this machine has no gateway.": "用 API 密钥登录远程网关：此后其他命令加上 --profile 即对它生效。\n\nURL 和密钥保存在只有自己能读取的文件中；以 `default` 为名的，在本机没有网关时自动使用。",
     "The gateway's URL, e.g. https://voice.example.com": "网关的 URL，如 https://voice.example.com",
     "The name to store it under.": "保存时使用的名称。",
     "File with the API key; by default it is asked for, or read from standard input.": "存放 API 密钥的文件；默认提示输入，或从标准输入读取。",
@@ -174,7 +174,7 @@ TEXTS: Mapping[str, str] = {
     "Verify a backup, and put it back into an empty data directory.": "校验备份，并恢复到空的数据目录。",
     "The backup: the directory that `answerback backup` has made.": "备份：`answerback backup` 生成的目录。",
     # copy
-    "Copy a ledger between SQLite and PostgreSQL, even while a gateway is running; run it again to catch up.\n\nRun it a last time after stopping the old gateway: only when both are equal can the copy be served.": "在 SQLite 与 PostgreSQL 之间复制账本，网关可以照常运行；再次执行只补上差异。\n\n停止旧网关后再执行最后一次：两边完全一致，副本才能投入使用。",
+    "Copy a ledger between SQLite and PostgreSQL, even while a gateway is running; run it again to catch up.\n\nRun it once more after stopping the old gateway: a gateway serves the copy only once both are equal.": "在 SQLite 与 PostgreSQL 之间复制账本，网关可以照常运行；再次执行只补上差异。\n\n停止旧网关后再执行最后一次：两边完全一致，副本才能投入使用。",
     "The ledger to copy from: sqlite:<data directory> or postgresql://user@host/database.": "源账本：sqlite:<数据目录> 或 postgresql://user@host/database。",
     "The ledger to copy to, empty or an earlier copy: sqlite:<data directory> or postgresql://user@host/database.": "目标账本，须为空或是先前的副本：sqlite:<数据目录> 或 postgresql://user@host/database。",
     "Compare all rows of both at the end, byte by byte.": "最后逐字节比对两边的所有行。",
@@ -185,16 +185,16 @@ TEXTS: Mapping[str, str] = {
     # doctor
     "Check settings and environment for anything that would break the gateway's guarantees; exit status 1 on an error.": "检查配置与环境中会破坏网关保证的问题；有错误时退出码为 1。",
     # prune
-    "Delete what is older than the settings `retention.*` say; statistics stay.\n\nA gateway with the role relay does the same once a day.": (
+    "Delete data that is older than the settings `retention.*` allow; statistics stay.\n\nA gateway with the role relay does the same once a day.": (
         "删除超过 `retention.*` 所设天数的数据；统计保留。\n\n带有 relay 角色的网关每天会做同样的清理。"
     ),
-    "Only say what would be deleted.": "只显示将删除什么。",
+    "Only show what would be deleted.": "只显示将删除什么。",
     # erase
-    "Erase one person's number, in every spelling, from everything that is stored.\n\nCalls and callbacks stay, without it. Where a gateway runs, it does it.": (
+    "Erase one person's number, in every spelling, from everything that is stored.\n\nCalls and callbacks stay, without the number. If a gateway is running, the gateway does the work.": (
         "从所有存储的数据中抹除某人的号码，写法不限。\n\n通话和回调保留，但不再含有该号码。网关正在运行时，由网关执行。"
     ),
-    "The number, in any notation; one of China where no country is named.": "号码，写法不限；未注明国家时按中国号码处理。",
-    "Only say how many rows hold it.": "只显示有多少行含有该号码。",
+    "The number, in any notation; without a country code it is a Chinese number.": "号码，写法不限；未注明国家时按中国号码处理。",
+    "Only show how many rows contain it.": "只显示有多少行含有该号码。",
     "Do not ask.": "不再询问。",
     # channels, config
     "Channels: one for each voice application.": "通道：每个语音应用一个。",
@@ -220,8 +220,8 @@ TEXTS: Mapping[str, str] = {
     "Only callbacks of this kind; may be repeated.": "只投递此类型的回调；可重复。",
     "Only calls with this outcome; may be repeated.": "只投递结果为此的通话；可重复。",
     "Only calls with this failure code; may be repeated.": "只投递失败码为此的通话；可重复。",
-    "Only calls to numbers that begin so, such as 138 or +852; may be repeated.": "只投递号码以此开头的通话，如 138 或 +852；可重复。",
-    "Only calls whose reference begins so; may be repeated.": "只投递业务编号以此开头的通话；可重复。",
+    "Only calls to numbers with this prefix, such as 138 or +852; may be repeated.": "只投递号码以此开头的通话，如 138 或 +852；可重复。",
+    "Only calls whose reference has this prefix; may be repeated.": "只投递业务编号以此开头的通话；可重复。",
     "Also deliver when the reference or metadata of a call changes.": "通话的业务编号或元数据变化时也投递。",
     "Seconds for one attempt.": "一次尝试的超时秒数。",
     "Maximum number of concurrent attempts.": "并发尝试数上限。",
