@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 TOP = Path(__file__).parents[2]
+MAX_MODULE_LINES = 350
+MAX_LOOSE_MODULES = 10
 VERSION: str = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]["version"]
 
 
@@ -46,6 +48,15 @@ def test_architecture_describes_the_tree() -> None:
     config = tomllib.loads((TOP / "pyproject.toml").read_text())["tool"]["importlinter"]
     layers = " -> ".join(next(contract["layers"] for contract in config["contracts"] if contract["type"] == "layers"))
     assert layers in re.sub(r"\s+", " ", text)
+
+
+def test_modules_are_of_a_size_to_be_read() -> None:
+    """None is longer than can be read at a sitting, and few stand outside the packages."""
+    source = TOP / "src/answerback"
+    sizes = {str(path.relative_to(source)): len(path.read_text().splitlines()) for path in source.rglob("*.py")}
+    assert {name: lines for name, lines in sizes.items() if lines > MAX_MODULE_LINES} == {}
+    loose = [path.stem for path in source.glob("*.py") if path.stem not in {"__init__", "__main__"}]
+    assert len(loose) <= MAX_LOOSE_MODULES, sorted(loose)
 
 
 def test_the_package_links_to_its_release() -> None:

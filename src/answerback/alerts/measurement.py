@@ -122,7 +122,7 @@ def _(rule: EndpointRule, context: MeasureContext) -> Measurement:
     )
 
 
-def measure_lag(rule: RecorderLagRule, lag_s: float, failure: str | None) -> Measurement:
+def measure_recorder_lag(rule: RecorderLagRule, lag_s: float, failure: str | None) -> Measurement:
     """For how long the oldest callback has waited to be recorded, and why if that is known."""
     lag, limit = format_duration(round(lag_s)), format_duration(rule.above_s)
     why = Text("", "") if failure is None else Text(f" ({failure})", f"（{failure}）")

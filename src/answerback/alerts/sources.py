@@ -8,7 +8,7 @@ from typing import Protocol
 from sqlalchemy.engine import Connection
 
 from answerback.alerts.hysteresis import Measurement
-from answerback.alerts.measurement import MeasureContext, measure, measure_lag
+from answerback.alerts.measurement import MeasureContext, measure, measure_recorder_lag
 from answerback.domain.alert_rules import AlertRule, RecorderLagRule
 from answerback.ledger.admin.alerts import Alert, find_alerts
 from answerback.ledger.admin.instances import recorded_as_of
@@ -102,7 +102,11 @@ class RecorderSource:
 
     async def measure(self, now: datetime) -> dict[str, Measurement]:  # noqa: ARG002  # the lag is as of now
         lag_s, failure = self._lag_s(), self._failure()
-        return {} if lag_s is None else {name: measure_lag(rule, lag_s, failure) for name, rule in self._rules.items()}
+        return (
+            {}
+            if lag_s is None
+            else {name: measure_recorder_lag(rule, lag_s, failure) for name, rule in self._rules.items()}
+        )
 
     def find(self) -> list[Alert]:
         return []

@@ -135,7 +135,7 @@ class SyncSender(_BaseSender):
 
     def send(self, request: GatewayRequest[T]) -> T:
         """Send a request, and read the answer. Raises ApiError."""
-        return parse(request, self._send(request, whole=True))
+        return parse_answer(request, self._send(request, whole=True))
 
     def open(self, request: GatewayRequest[Any]) -> httpx2.Response:
         """Send a request; its response is to be read and closed. Raises ApiError."""
@@ -175,7 +175,7 @@ class AsyncSender(_BaseSender):
 
     async def send(self, request: GatewayRequest[T]) -> T:
         """Send a request, and read the answer. Raises ApiError."""
-        return parse(request, await self._send(request, whole=True))
+        return parse_answer(request, await self._send(request, whole=True))
 
     async def open(self, request: GatewayRequest[Any]) -> httpx2.Response:
         """Send a request; its response is to be read and closed. Raises ApiError."""
@@ -206,7 +206,7 @@ class AsyncSender(_BaseSender):
         return answer
 
 
-def parse(request: GatewayRequest[T], answer: BoundedAnswer) -> T:
+def parse_answer(request: GatewayRequest[T], answer: BoundedAnswer) -> T:
     """The answer as a T. Raises UnexpectedResponse, which does not repeat a value: it may be a phone number."""
     try:
         return request.parse(bytes(answer.body))

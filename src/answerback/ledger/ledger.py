@@ -309,7 +309,7 @@ class Ledger:
 
     def key_of_session(self, session: str, key_id: int) -> ApiKey | None:
         """The living API key of that id, unless its session was ended."""
-        return self.read(sessions.find_key, session, key_id)
+        return self.read(sessions.find_session_key, session, key_id)
 
     def has_ended(self, session: str) -> bool:
         """Whether a session of the console was ended."""

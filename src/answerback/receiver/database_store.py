@@ -16,8 +16,8 @@ from answerback.receiver.sql_store import (
     SQLStore,
     comma_separated,
     rejected_row,
+    seconds_to_us,
     to_us,
-    when_us,
 )
 from answerback.storage.sqlite_errors import sqlite_reason
 
@@ -98,7 +98,7 @@ class DatabaseStore(SQLStore):
     def _delivering(self) -> AbstractContextManager[BatchConnection]: ...
 
     def record(self, batch: Sequence[ParsedCallback | RejectedCallback]) -> None:
-        now_us = to_us(time.time())
+        now_us = seconds_to_us(time.time())
         parsed = [one for one in batch if isinstance(one, ParsedCallback)]
         rejected = [rejected_row(one, self._max_rejected) for one in batch if isinstance(one, RejectedCallback)]
         if self._checked_pid != os.getpid():
@@ -132,7 +132,7 @@ class DatabaseStore(SQLStore):
         self._checked_pid = os.getpid()
 
 
-def unavailable(error: Exception, original: BaseException | None) -> LedgerUnavailable:
+def database_unavailable(error: Exception, original: BaseException | None) -> LedgerUnavailable:
     """An error of a library's as ours; `original` is the driver's, where there is one."""
     cause = original or error
     reason = sqlite_reason(cause) or _REASONS.get(type(error).__name__, UnavailableReason.UNKNOWN)
@@ -145,5 +145,5 @@ def _row(received: ParsedCallback) -> Mapping[str, object]:
         "callid": received.callback.callid,
         "fingerprint": received.fingerprint,
         "raw": received.raw,
-        "received_us": when_us(received.received_at),
+        "received_us": to_us(received.received_at),
     }

@@ -187,8 +187,8 @@ class SQLStore(ABC):
             process.renewer.join()
 
     def _claim(self, limit: int) -> list[ClaimedEvent]:
-        now_us, claim = to_us(time.time()), secrets.randbits(62)
-        mine: Values = {"until": now_us + to_us(self._lease_s), "claim": claim}
+        now_us, claim = seconds_to_us(time.time()), secrets.randbits(62)
+        mine: Values = {"until": now_us + seconds_to_us(self._lease_s), "claim": claim}
         with self._delivering() as connection:
             if not connection.execute(_ANY_DUE, {"now": now_us}).fetchall():  # that locks nothing
                 return []
@@ -213,7 +213,7 @@ class SQLStore(ABC):
 
     def _finish(self, events: Sequence[ClaimedEvent], results: Sequence[float | None]) -> None:
         """Keep what became of the first events, and give back the others; but for those that somebody else has claimed meanwhile."""
-        now_us, claim = to_us(time.time()), events[0].claim
+        now_us, claim = seconds_to_us(time.time()), events[0].claim
         ended = list(zip(events, results, strict=False))
         done = [event.id for event, retry_s in ended if retry_s is None]
         with self._delivering() as connection:
@@ -223,7 +223,7 @@ class SQLStore(ABC):
                 self._release(connection, now_us, done)
             for event, retry_s in ended:
                 if retry_s is not None:
-                    due_us = now_us + to_us(retry_s)
+                    due_us = now_us + seconds_to_us(retry_s)
                     connection.execute(_RETRY, {"due": due_us, "claim": claim, "id": event.id})
             if rest := [event.id for event in events[len(ended) :]]:
                 connection.execute(_MOVE.format(ids=comma_separated(rest)), {"due": now_us, "claim": claim})
@@ -246,8 +246,8 @@ class SQLStore(ABC):
     def _renew(self, process: _ProcessState) -> None:
         while not process.closed.wait(self._lease_s / 3):
             for id_, claim in process.running.copy():
-                now_us = to_us(time.time())
-                values = {"due": now_us + to_us(self._lease_s), "claim": claim, "now": now_us}
+                now_us = seconds_to_us(time.time())
+                values = {"due": now_us + seconds_to_us(self._lease_s), "claim": claim, "now": now_us}
                 with suppress(LedgerUnavailable), self._delivering() as connection:  # else the next time, or it ends
                     connection.execute(f"{_MOVE.format(ids=id_)} AND due_us > :now", values)
 
@@ -259,9 +259,9 @@ class SQLStore(ABC):
         deleted = 0
         with self._delivering() as connection:
             self._lock(connection)
-            self._release(connection, to_us(time.time()))
+            self._release(connection, seconds_to_us(time.time()))
             if self._keep_days is not None:
-                before: Values = {"before": to_us(time.time() - self._keep_days * _DAY_S)}
+                before: Values = {"before": seconds_to_us(time.time() - self._keep_days * _DAY_S)}
                 deleted = connection.execute(_PRUNE, {**before, "limit": _PRUNED_ROWS}).rowcount
                 connection.execute(_PRUNE_REJECTED, before)
         if deleted < _PRUNED_ROWS:
@@ -279,17 +279,17 @@ def rejected_row(rejected: RejectedCallback, max_rejected: int) -> Values:
         "raw": rejected.raw,
         "result": rejected.result,
         "reason": rejected.reason,
-        "received_us": when_us(rejected.received_at),
+        "received_us": to_us(rejected.received_at),
         "max_rejected": max_rejected,
     }
 
 
-def when_us(when: datetime) -> int:
+def to_us(when: datetime) -> int:
     """A time in microseconds since 1970."""
     return (when - _EPOCH) // _US
 
 
-def to_us(seconds: float) -> int:
+def seconds_to_us(seconds: float) -> int:
     """Seconds in microseconds."""
     return int(seconds * 1e6)
 

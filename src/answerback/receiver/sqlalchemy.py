@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from answerback.errors import ConfigError
-from answerback.receiver.database_store import DatabaseStore, unavailable
+from answerback.receiver.database_store import DatabaseStore, database_unavailable
 
 metadata = sa.MetaData()
 _ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # INTEGER PRIMARY KEY counts by itself there
@@ -77,7 +77,7 @@ class SQLAlchemyStore(DatabaseStore):
             with self._engine.begin() as connection:
                 yield _SQLAlchemyConnection(connection)
         except SQLAlchemyError as error:
-            raise unavailable(error, getattr(error, "orig", None)) from error
+            raise database_unavailable(error, getattr(error, "orig", None)) from error
 
     _delivering = _recording
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from answerback.domain.models import ParsedCallback, RejectedCallback
 from answerback.errors import ConfigError, LedgerUnavailable, SchemaMismatch, UnsafeStorage
 from answerback.receiver.connections import Connections
-from answerback.receiver.sql_store import BLOCKED, REJECT, SQLConnection, SQLStore, rejected_row, to_us, when_us
+from answerback.receiver.sql_store import BLOCKED, REJECT, SQLConnection, SQLStore, rejected_row, seconds_to_us, to_us
 from answerback.storage.disk import file_id, fsync_directory, moved_error, unsafe_filesystem_reason
 from answerback.storage.sqlite_errors import sqlite_unavailable
 
@@ -103,12 +103,12 @@ class SQLiteStore(SQLStore):
         self.close()  # or a fork would bring the connection along
 
     def record(self, batch: Sequence[ParsedCallback | RejectedCallback]) -> None:
-        now_us = to_us(time.time())
+        now_us = seconds_to_us(time.time())
         callbacks: list[object] = []
         rejected = [rejected_row(one, self._max_rejected) for one in batch if isinstance(one, RejectedCallback)]
         for one in batch:
             if isinstance(one, ParsedCallback):
-                received_us = when_us(one.received_at)
+                received_us = to_us(one.received_at)
                 callbacks += (one.channel, one.callback.callid, one.fingerprint, one.raw, received_us, now_us)
         with self._use("FULL") as connection:
             if rejected:

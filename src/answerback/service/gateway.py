@@ -28,7 +28,7 @@ from answerback.service.deferred import LazyApp
 from answerback.service.factories import build_stream, build_tracer, open_alert_targets, open_certificates
 from answerback.service.front import Front
 from answerback.service.http import Server, http_config, route
-from answerback.service.loop_watch import Watchdog, measure_lag
+from answerback.service.loop_watch import Watchdog, measure_loop_lag
 from answerback.service.read_barrier import ReadBarrier
 from answerback.service.urls import base_path, base_url, callback_urls, outside_url
 
@@ -136,7 +136,7 @@ class Gateway:
                 settings.server.reader_timeout_s,
                 front.metrics.count_stalled_reader,
             ),
-            measure_lag(front.metrics.loop_lag_s),
+            measure_loop_lag(front.metrics.loop_lag_s),
         )
         for work in watching:
             stack.callback(asyncio.create_task(work).cancel)

@@ -1,6 +1,6 @@
 """How late the event loop is, and, if enabled, which callback blocks it.
 
-`measure_lag` is for the metric. `Watchdog` is for tests: with ANSWERBACK_WATCHDOG set it logs `event_loop_blocked` with the stack of
+`measure_loop_lag` is for the metric. `Watchdog` is for tests: with ANSWERBACK_WATCHDOG set it logs `event_loop_blocked` with the stack of
 any callback that blocks the loop. It counts what the callback took itself, CPU or sleep, and not how long it waited for a CPU,
 so that a busy machine raises no alarm.
 """
@@ -29,7 +29,7 @@ _MAX_SLEEP_S = 0.25  # other threads may hold Python's lock for a while
 log = structlog.get_logger("answerback.service")
 
 
-async def measure_lag(lag_s: Histogram) -> None:
+async def measure_loop_lag(lag_s: Histogram) -> None:
     """Observe, ten times a second, how much later than asked for the loop comes to something, for ever."""
     loop = asyncio.get_running_loop()
     while True:

@@ -24,7 +24,7 @@ class StatusCheck(NamedTuple):
     reason: str = ""
 
 
-def run_checks(deps: ConsoleDependencies) -> list[StatusCheck]:
+def check_system(deps: ConsoleDependencies) -> list[StatusCheck]:
     """Run all checks. Blocks for as long as the ledger does. Raises LedgerUnavailable."""
     ledger = deps.ledger
     refused = ledger.quarantined(None, None, _MAX_COUNTED)

@@ -9,7 +9,7 @@ from answerback.console.context import RequestContext
 from answerback.console.model import chart_data
 from answerback.console.model.failure_reasons import count_failure_reasons
 from answerback.console.model.filters import StatsFilter, filter_context, parse_filter
-from answerback.console.model.system_status import run_checks, worst_tone
+from answerback.console.model.system_status import check_system, worst_tone
 from answerback.console.pages.first_run import is_first_run, show_first_run
 from answerback.console.routing import PageRouter
 from answerback.domain.statistics import Statistics
@@ -31,7 +31,7 @@ def _show_overview(context: RequestContext) -> Response:
     if not statistics.total.calls and is_first_run(context):
         return show_first_run(context)
     before = deps.ledger.read(find_total, hour_range=stats_filter.span_before)
-    status_checks = run_checks(deps)
+    status_checks = check_system(deps)
     times = chart_data.time_series(statistics, stats_filter.range)
     values = {
         "statistics": statistics,

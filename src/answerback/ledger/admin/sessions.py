@@ -31,7 +31,7 @@ def has_ended(connection: Connection, token: str) -> bool:
     return bool(connection.execute(select(exists().where(_t.id == token))).scalar())
 
 
-def find_key(connection: Connection, token: str, key_id: int) -> ApiKey | None:
+def find_session_key(connection: Connection, token: str, key_id: int) -> ApiKey | None:
     """The living key of that id, unless the session was ended, or the link used."""
     return None if has_ended(connection, token) else api_keys.find_key_by_id(connection, key_id)
 

@@ -10,7 +10,7 @@ from django.db import Error, close_old_connections, connections
 
 from answerback.domain.models import RawCallback
 from answerback.receiver.connections import Connections
-from answerback.receiver.database_store import DatabaseStore, unavailable
+from answerback.receiver.database_store import DatabaseStore, database_unavailable
 from answerback.receiver.store import Handle
 
 
@@ -57,7 +57,7 @@ class DjangoStore(DatabaseStore):
                     yield _DjangoConnection(cursor)
                 connection.commit()
         except Error as error:
-            raise unavailable(error, error.__cause__) from error
+            raise database_unavailable(error, error.__cause__) from error
 
     def _connect(self, _purpose: str) -> Any:
         connection = connections[self._using].copy()
