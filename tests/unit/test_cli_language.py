@@ -76,7 +76,7 @@ def asked_of_messages() -> Iterator[str]:
 
 ERRORS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, AnswerbackError)}
 CLIENT_ERRORS = set(client.__all__)
-OF_SETTINGS = ("config/", "domain/alert_rules.py", "domain/channels.py", "domain/urls.py")
+OF_SETTINGS = ("config/", "domain/alert_rules.py", "domain/channels.py", "domain/arguments.py")
 OF_OTHERS = (
     "api/openapi/",
     "client/webhooks.py",

@@ -17,7 +17,7 @@ from rich.text import Text
 from answerback.cli.language import current_language, tr, tr_message
 from answerback.cli.output import AsJson, fail, out, print_json
 from answerback.cli.progress import ProgressBars
-from answerback.domain.urls import require_http_url
+from answerback.domain.arguments import require_http_url
 from answerback.i18n import Language
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from answerback.cli.output import FullNumbers, err, out
 from answerback.cli.tail import describe_callback
 from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.client.senders import describe
-from answerback.domain.urls import require_http_url
+from answerback.domain.arguments import require_http_url
 from answerback.errors import ConfigError, InvalidResponse, describe_os_error
 from answerback.schemas.events import CallbackActivityView
 from answerback.tencent.response import decode_response

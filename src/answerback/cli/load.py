@@ -14,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from answerback.cli.language import tr, tr_all, tr_message
 from answerback.cli.output import AsJson, err, fail, out, print_fields, print_json, print_table
 from answerback.cli.progress import ProgressBars
+from answerback.domain.arguments import require_http_url
 from answerback.domain.models import CallbackKind
-from answerback.domain.urls import require_http_url
 
 if TYPE_CHECKING:
     from answerback.emulator.load import LoadStats

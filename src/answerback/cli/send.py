@@ -11,8 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from answerback.cli.language import tr, tr_message
 from answerback.cli.output import AsJson, err, out, print_json, print_table
+from answerback.domain.arguments import require_http_url
 from answerback.domain.models import CallbackKind, Result
-from answerback.domain.urls import require_http_url
 from answerback.emulator.payloads import CallbackFields, body_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from answerback.cli.output import AsJson, print_json
-from answerback.domain.urls import require_http_url
+from answerback.domain.arguments import require_http_url
 from answerback.emulator.snippets import LANGUAGE_NAMES, SnippetLanguage, build_snippets
 from answerback.errors import ConfigError
 

@@ -15,8 +15,7 @@ from answerback.client.bodies import BoundedAnswer
 from answerback.client.errors import ConnectionFailed, UnexpectedResponse, error_of
 from answerback.client.requests import GatewayRequest
 from answerback.client.retries import Attempts
-from answerback.domain.arguments import require_number
-from answerback.domain.urls import check_http_url
+from answerback.domain.arguments import check_http_url, require_number
 from answerback.errors import ConfigError, describe_os_error
 
 T = TypeVar("T")

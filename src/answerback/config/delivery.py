@@ -7,12 +7,12 @@ from urllib.parse import SplitResult
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from answerback.config.section import Count, Network, Seconds, Section
+from answerback.domain.arguments import check_http_url
 from answerback.domain.channels import NAME_PATTERN
 from answerback.domain.endpoint_headers import check_headers
 from answerback.domain.endpoints import DIRECT, EndpointConfig, PayloadFormat, validate_secret
 from answerback.domain.models import DEFAULT_CHANNEL, CallbackKind, Outcome
 from answerback.domain.success_rule import parse_success_rule
-from answerback.domain.urls import check_http_url
 
 FailureCode = Annotated[int, Field(ge=0, le=999_999)]
 NumberPrefix = Annotated[str, Field(pattern=r"^(\+[1-9][0-9]{0,9}|[0-9]{1,7})$")]

@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from answerback.config.section import RELOADABLE, Section
 from answerback.domain.alert_rules import AlertRule
-from answerback.domain.urls import check_http_url
+from answerback.domain.arguments import check_http_url
 
 
 class AlertsSettings(Section):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from answerback.domain.urls import require_http_url
+from answerback.domain.arguments import require_http_url
 from answerback.emulator.faults import FaultProfile
 from answerback.emulator.limits import Limits
 from answerback.emulator.outcomes import SCRIPT_ROWS, SHARES
