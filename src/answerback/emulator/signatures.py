@@ -156,7 +156,7 @@ def _check_v1(account: Account, request: ApiRequest, now_s: float) -> None:
         return any(_same(b64encode(digest).decode(), parameters["Signature"]) for digest in digests)
 
     if not fits(parameters):
-        by_php = {_PHP_ITEM.sub(r"\1", name): value for name, value in parameters.items()}
+        by_php = {(item[1] if (item := _PHP_ITEM.fullmatch(name)) else name): text for name, text in parameters.items()}
         by_php |= dict.fromkeys(by_php.keys() - parameters.keys(), "Array")
         differs = (
             "PHP has signed the word Array for a list, a fault of its SDK: use TC3-HMAC-SHA256; "
