@@ -79,12 +79,25 @@ def test_a_program_whose_clock_was_not_moved_may_send(voice_cloud: VoiceCloud) -
     assert began[1] == began[0] + timedelta(hours=2)
 
 
-@pytest.mark.parametrize("answer", [{"result": 1, "errmsg": "no"}, b"<html>", None, ValueError("broken")])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"result": 1, "errmsg": "no"},
+        b"<html>",
+        None,
+        object(),
+        '{"result":"\ud800"}',
+        ValueError("broken"),
+        pytest.fail.Exception("not this one"),
+        SystemExit(1),
+    ],
+    ids=["refused", "HTML", "None", "an object", "half a surrogate", "an error", "pytest.fail", "exit"],
+)
 def test_a_callback_that_is_not_taken_comes_again(voice_cloud: VoiceCloud, answer: object) -> None:
     """Twice more, as documented for the sibling product; whatever was wrong is there to be read."""
 
     def receive(_: bytes) -> object:
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         return answer
 

@@ -173,12 +173,16 @@ class _CountingSender:
                 status, answer = 200, await asyncio.to_thread(receiver, callback.body)
             if inspect.isawaitable(answer):
                 answer = await answer
-        except Exception as error:  # noqa: BLE001  # the receiver's error is its response
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001  # the receiver's error is its response, and pytest.fail's no Exception
             return ReceiverResponse(
                 seconds=perf_counter() - began_s, status=500, error=f"raised {type(error).__name__}: {error}"
             )
-        if not isinstance(answer, bytes):
-            answer = answer.encode() if isinstance(answer, str) else msgspec.json.encode(answer)
+        try:
+            answer = answer if isinstance(answer, bytes) else _encode(answer)
+        except (TypeError, ValueError) as error:
+            return ReceiverResponse(seconds=perf_counter() - began_s, status=status, error=f"answered no JSON: {error}")
         return classify_response(status, answer, perf_counter() - began_s)
 
     async def _in_test(self, post: Callable[[], tuple[int, bytes]]) -> tuple[int, bytes]:
@@ -195,6 +199,11 @@ class _CountingSender:
 
         self.posts.put(do)
         return await asyncio.wrap_future(posted)
+
+
+def _encode(answer: object) -> bytes:
+    """What a function returned, as a server would send it. Raises TypeError or ValueError."""
+    return answer.encode() if isinstance(answer, str) else msgspec.json.encode(answer)
 
 
 class ClientReceiver(NamedTuple):
