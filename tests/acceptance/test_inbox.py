@@ -13,7 +13,7 @@ import pytest
 from builders import key_press, status
 from contract.backends import in_memory
 from gateway import run
-from recorder.world import append, opened
+from recorder.harness import append, opened
 
 from answerback.domain.batches import BatchItem
 from answerback.inbox import FILE_NAME

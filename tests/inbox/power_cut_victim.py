@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from inbox.disk_model import Event
+from inbox.harness import config, items, started
 from inbox.power_cut_bodies import body
-from inbox.world import config, items, started
 
 from answerback.inbox import Inbox
 

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from inbox.world import ALL, append, config, execute, in_file, items, read, started
+from inbox.harness import ALL, append, config, execute, in_file, items, read, started
 
 from answerback.errors import ConfigError, LedgerUnavailable, SchemaMismatch, UnavailableReason, UnsafeStorage
 from answerback.inbox import FILE_NAME, Inbox, InboxReader
@@ -148,7 +148,7 @@ def test_a_log_without_its_file_is_refused(directory: Path) -> None:
 def test_an_inbox_has_one_gateway(directory: Path) -> None:
     """A second is refused, in this process or another, and told where; commands read beside it; it is free after a death."""
     opened = (
-        f"from inbox.world import *; from pathlib import Path; inbox = Inbox.open(config(Path({str(directory)!r})))"
+        f"from inbox.harness import *; from pathlib import Path; inbox = Inbox.open(config(Path({str(directory)!r})))"
     )
     command = [sys.executable, "-c", f"{opened}; print('open', flush=True); input()"]
     tests = Path(__file__).parents[1]

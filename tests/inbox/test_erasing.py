@@ -5,7 +5,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from inbox.world import config
+from inbox.harness import config
 
 from answerback.domain.batches import BatchItem, decode_batch
 from answerback.domain.number_finder import NumberFinder

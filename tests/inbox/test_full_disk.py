@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from inbox.world import append, config, in_file, items, read, started, used_bytes
+from inbox.harness import append, config, in_file, items, read, started, used_bytes
 from small_disk import fill
 
 from answerback.errors import LedgerUnavailable, UnavailableReason

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from inbox.world import ALL, append, bodies, config, execute, in_file, items, read, started, until_rows, used_bytes
+from inbox.harness import ALL, append, bodies, config, execute, in_file, items, read, started, until_rows, used_bytes
 from relay.waiting import until
 
 from answerback.errors import LedgerUnavailable, ResourceNotFound, UnavailableReason

@@ -5,14 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from inbox.world import config, in_file
+from inbox.harness import config, in_file
 
 from answerback.inbox import Inbox
 
 APPENDS = """
 import asyncio, os, sys
 from pathlib import Path
-from inbox.world import config, items, started
+from inbox.harness import config, items, started
 
 async def append(inbox, queue):
     number = 0

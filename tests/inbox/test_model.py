@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from inbox.world import ALL, bodies, config, items
+from inbox.harness import ALL, bodies, config, items
 
 from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.inbox import Inbox, InboxRow

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from inbox.disk_model import Disk, Event, record_events
+from inbox.harness import ALL, bodies, config
 from inbox.power_cut_bodies import body
-from inbox.world import ALL, bodies, config
 
 from answerback.errors import LedgerUnavailable
 from answerback.inbox import FILE_NAME, Inbox, InboxReader

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from builders import status
 from inbox.disk_model import Event
-from recorder.world import InlineClient, append, opened, recording
+from recorder.harness import InlineClient, append, opened, recording
 
 from answerback.ledger import open_sqlite
 

@@ -17,7 +17,7 @@ from contract.test_statistics import EVER, everything, recount, said
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
-from recorder.world import InlineClient, append, opened, recorded, recording
+from recorder.harness import InlineClient, append, opened, recorded, recording
 
 CALLIDS = ("a", "b")
 CALLBACKS: list[AnyCallback] = []

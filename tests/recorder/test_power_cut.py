@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from inbox.disk_model import Disk, Event, record_events
-from recorder.world import InlineClient, opened, recorded, recording
+from recorder.harness import InlineClient, opened, recorded, recording
 from sqlalchemy import select
 
 from answerback.errors import LedgerUnavailable

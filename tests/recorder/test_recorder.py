@@ -13,7 +13,7 @@ from builders import key_press, status
 from contract import delivery_helpers
 from contract.databases import ledger_database
 from contract.test_statistics import EVER, everything, recount, said
-from recorder.world import InlineClient, append, opened, recorded, recording
+from recorder.harness import InlineClient, append, opened, recorded, recording
 from relay.harness import writer_pids
 from relay.waiting import in_loop, until
 from sqlalchemy import select

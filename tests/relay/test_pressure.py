@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from time import time_ns
 
-from inbox.world import config
+from inbox.harness import config
 from relay.harness import answered
 from relay.waiting import in_loop
 

@@ -8,7 +8,7 @@ import pytest
 from nats_servers import NatsCluster
 from relay.certificates import found_authority
 from relay.waiting import in_loop, until
-from stream.world import publishing, refused, stream_config
+from stream.harness import publishing, refused, stream_config
 
 from answerback.stream.connection import ConnectionLost, NatsConnection, NoResponders, RequestTimeout
 from answerback.stream.servers import ServerAddress

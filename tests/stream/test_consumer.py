@@ -11,7 +11,7 @@ import pytest
 from nats_servers import NatsCluster
 from relay.harness import writer_pids
 from relay.waiting import in_loop, until
-from stream.world import (
+from stream.harness import (
     Recording,
     everything,
     ledger,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from nats_servers import NatsCluster
 from relay.waiting import in_loop, until
-from stream.world import key_arrival, ledger, operator, publishing, raw_callback, recording, stream_config
+from stream.harness import key_arrival, ledger, operator, publishing, raw_callback, recording, stream_config
 
 from answerback.config import Settings
 from answerback.ledger import Disposition

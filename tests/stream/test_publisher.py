@@ -12,7 +12,7 @@ import pytest
 from cluster.tcp_proxy import ProxiedCluster, TcpProxies
 from nats_servers import NatsCluster
 from relay.waiting import in_loop, until
-from stream.world import (
+from stream.harness import (
     count_calls,
     key_arrival,
     ledger,

@@ -8,7 +8,7 @@ import nats
 import pytest
 from nats_servers import NatsCluster
 from relay.waiting import in_loop, until
-from stream.world import publishing, raw_callback, recording, stream_config, streaming
+from stream.harness import publishing, raw_callback, recording, stream_config, streaming
 
 _DOCUMENT = Path(__file__).parents[2] / "docs/stream.md"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from nats_servers import NatsCluster
 from relay.waiting import in_loop, until
-from stream.world import operator, publishing, refused, stream_config, streaming
+from stream.harness import operator, publishing, refused, stream_config, streaming
 from structlog.testing import capture_logs
 
 from answerback.errors import UnsafeStream

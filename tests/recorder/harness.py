@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from builders import AnyCallback, wire
-from inbox.world import config
+from inbox.harness import config
 
 from answerback.domain.batches import BatchItem
 from answerback.errors import AnswerbackError, LedgerUnavailable, UnavailableReason
