@@ -89,7 +89,7 @@ def node() -> Table:
         ),
         (("recorded/s out of the stream, PostgreSQL", "从流写入账本/秒，PostgreSQL"), f"{m.recorded_per_s:,}"),
         (("delivered/s to one endpoint, `tencent`", "向一个端点投递/秒，`tencent`"), f"{m.delivered_per_s:,}"),
-        (("two intakes against one, on the same cores", "两个接收进程与一个之比，同样的核"), f"{m.second_intake:.2f}"),
+        (("two intakes against one, on the same cores", "两个接入进程与一个之比，同样的核"), f"{m.second_intake:.2f}"),
         (
             ("p99 of the answer after kill -9 of a stream's leader", "kill -9 流的 leader 后应答的 p99"),
             f"{m.leader_killed_p99_ms:,} ms",
@@ -98,11 +98,11 @@ def node() -> Table:
             ("the same after a step-down", "主动让位（step-down）后"),
             f"{m.leader_stepped_down_p99_ms:,} ms",
         ),
-        (("bytes a call, SQLite", "每通通话字节数，SQLite"), f"{m.sqlite_call_bytes:,}"),
+        (("bytes a call, SQLite", "每通电话字节数，SQLite"), f"{m.sqlite_call_bytes:,}"),
         (
             (
                 "bytes a call of one callback, PostgreSQL, with indexes",
-                "每通通话（一条回调）字节数，PostgreSQL，含索引",
+                "每通电话（一条回调）字节数，PostgreSQL，含索引",
             ),
             f"{m.call_bytes + m.callback_bytes:,}",
         ),
@@ -120,7 +120,7 @@ PARTS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("one endpoint that gets every event", "一个接收全部事件的端点"),
         ("more ledgers: each leases it to a relay of its own", "更多账本：每个账本各租给自己的 relay 进程"),
     ),
-    "intake": (("one intake process", "一个接收进程"), ("more intakes", "更多接收进程")),
+    "intake": (("one intake process", "一个接入进程"), ("more intakes", "更多接入进程")),
     "streams": (("three NATS servers", "三台 NATS 服务器"), ("more clusters of three", "更多三台一组的集群")),
     "log": (("the disk of one PostgreSQL's log", "一台 PostgreSQL 的 WAL 磁盘"), ("more servers", "更多服务器")),
 }
@@ -156,7 +156,7 @@ ROWS: tuple[tuple[tuple[str, str], Callable[[Plan], str]], ...] = (
     (("which are days of this load", "相当于此负载的天数"), lambda one: f"{one.days_kept:,.1f}"),
     (("partitions, a ledger each", "分区数，每个分区一个账本"), lambda one: f"{one.partitions:,}"),
     (("streams, three a partition", "流的数量，每个分区三个"), lambda one: f"{one.streams:,}"),
-    (("intake processes", "接收进程"), lambda one: f"{one.intakes:,}"),
+    (("intake processes", "接入进程"), lambda one: f"{one.intakes:,}"),
     (("recorders", "记录器"), lambda one: f"{one.recorders:,}"),
     (("relay processes", "中继进程"), lambda one: f"{one.relays:,}"),
     (("cores for these three", "以上三类进程所需核数"), lambda one: f"{one.gateway_cores:,}"),
@@ -218,7 +218,7 @@ def assumptions() -> Table:
     a = ASSUMED
     return [
         (("assumed, to be replaced", "假设，请换成自己的"), ""),
-        (("callbacks a call", "每通通话的回调数"), f"{a.callbacks_per_call}"),
+        (("callbacks a call", "每通电话的回调数"), f"{a.callbacks_per_call}"),
         (("parts are filled to", "各部分的使用率"), f"{a.fill:.0%}"),
         (
             ("bytes a delivery with its attempts, not measured", "每个投递及其尝试的字节数，未实测"),

@@ -186,7 +186,7 @@ def test_few_answers_begin_and_end_and_do_not_flap(shared: Shared) -> None:
     began = people.await_read(1)
     assert began["title"] == "Answerback: low answer rate (few) · 接通率过低"
     assert began["message"].startswith("40% of the last 5 calls were answered; the limit is 60%.\nSince 20")
-    assert "最近 5 通通话的接通率为 40%，下限为 60%。" in began["message"]
+    assert "最近 5 通电话的接通率为 40%，下限为 60%。" in began["message"]
     assert "(Asia/Shanghai)" in began["message"]
     assert began["type"] == "failure"
     await_true(lambda: state(gateway, "few")["notified_at"], lambda: "not told")
@@ -194,7 +194,7 @@ def test_few_answers_begin_and_end_and_do_not_flap(shared: Shared) -> None:
     assert shown["notified_at"] >= shown["since"]
     with signed_in(gateway, language="zh") as person:
         overview, rows = person.text(""), person.get("alerts").split("<tr ")[2:]
-    assert "few · 最近 5 通通话的接通率为 40%，下限为 60%" in overview
+    assert "few · 最近 5 通电话的接通率为 40%，下限为 60%" in overview
     assert sorted(rows, key=lambda row: "state-bad" not in row) == rows
     row = next(row for row in rows if ">few<" in row)
     assert 'href="/console/failures"' in row

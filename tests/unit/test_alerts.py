@@ -406,7 +406,7 @@ ENDED = Alert(
     started_at=NOON,
     value=0.7,
     en="70% of the last 100 calls were answered; the limit is 60%",
-    zh="最近 100 通通话的接通率为 70%，下限为 60%",
+    zh="最近 100 通电话的接通率为 70%，下限为 60%",
 )
 BEGAN = Alert(
     rule="few-answers",
@@ -415,7 +415,7 @@ BEGAN = Alert(
     firing=True,
     value=0.41,
     en="41% of the last 100 calls were answered; the limit is 60%",
-    zh="最近 100 通通话的接通率为 41%，下限为 60%",
+    zh="最近 100 通电话的接通率为 41%，下限为 60%",
 )
 
 
@@ -430,7 +430,7 @@ def test_a_message_says_what_how_much_since_when_and_where() -> None:
         "Since 2026-05-01 20:00:00 (Asia/Shanghai).\n"
         "Rule few-answers, channel alerts.\n"
         "What to do: docs/runbook.md#answer_rate\n\n"
-        "最近 100 通通话的接通率为 41%，下限为 60%。\n"
+        "最近 100 通电话的接通率为 41%，下限为 60%。\n"
         "开始于 2026-05-01 20:00:00 (Asia/Shanghai)。\n"
         "规则 few-answers，通道 alerts。\n"
         "处理办法：docs/runbook.zh-CN.md#answer_rate\n\n"

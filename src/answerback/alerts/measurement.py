@@ -60,7 +60,7 @@ def _(rule: AnswerRateRule, context: MeasureContext) -> Measurement:
         breached=rule.is_breached(rate),
         resolved=rule.is_resolved(rate),
         en=f"{format_percent(rate)} of the last {settled:,} calls were answered; the limit is {format_percent(rule.below)}",
-        zh=f"最近 {settled:,} 通通话的接通率为 {format_percent(rate)}，下限为 {format_percent(rule.below)}",
+        zh=f"最近 {settled:,} 通电话的接通率为 {format_percent(rate)}，下限为 {format_percent(rule.below)}",
     )
 
 
@@ -70,7 +70,7 @@ def _(rule: FailuresRule, context: MeasureContext) -> Measurement:
         context.connection, rule.codes, rule.channel, _window_start(rule, context.now), rule.above
     )
     which = format_codes(rule.codes)
-    return _count_measurement(rule, number, Text(f"calls that failed with {which.en}", f"通通话失败（{which.zh}）"))
+    return _count_measurement(rule, number, Text(f"calls that failed with {which.en}", f"通电话失败（{which.zh}）"))
 
 
 @measure.register
@@ -84,7 +84,7 @@ def _(rule: QuarantineRule, context: MeasureContext) -> Measurement:
 @measure.register
 def _(rule: OverdueRule, context: MeasureContext) -> Measurement:
     number = alert_metrics.count_overdue(context.connection, rule.channel, _window_start(rule, context.now), rule.above)
-    return _count_measurement(rule, number, Text("calls that became overdue", "通通话逾期"))
+    return _count_measurement(rule, number, Text("calls that became overdue", "通电话逾期"))
 
 
 @measure.register
@@ -99,7 +99,7 @@ def _(rule: FeesRule, context: MeasureContext) -> Measurement:
         resolved=rule.is_resolved(minutes),
         en=f"minutes difference between billed and due: {minutes:,} within the last {within.en}, in calls: {differing:,};"
         f" the limit is {rule.above:,}",
-        zh=f"最近 {within.zh}有 {differing:,} 通通话的计费分钟数与应计不符，共差 {minutes:,} 分钟，上限为 {rule.above:,}",
+        zh=f"最近 {within.zh}有 {differing:,} 通电话的计费分钟数与应计不符，共差 {minutes:,} 分钟，上限为 {rule.above:,}",
     )
 
 

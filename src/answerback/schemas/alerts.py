@@ -19,7 +19,7 @@ class AlertView(View):
         description="the value in words", examples=["41% of the last 100 calls were answered; the limit is 60%"]
     )
     zh: str = Field(
-        description="the value in words, in Chinese", examples=["最近 100 通通话的接通率为 41%，下限为 60%"]
+        description="the value in words, in Chinese", examples=["最近 100 通电话的接通率为 41%，下限为 60%"]
     )
     notified_at: datetime | None = Field(description="when a notification was last sent")
     error: str | None = Field(

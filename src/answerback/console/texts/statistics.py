@@ -48,7 +48,7 @@ TEXTS: Mapping[str, Text] = {
     "trend_days": Text("Calls by day", "每日通话量"),
     "trend_label": Text(
         "Bar chart of %s calls over time, by outcome; the table below has the numbers",
-        "%s 通通话随时间按结果分布的柱状图，数据见下方表格",
+        "%s 通电话随时间按结果分布的柱状图，数据见下方表格",
     ),
     "minutes_hours": Text("Billed minutes by hour", "每小时计费分钟"),
     "minutes_days": Text("Billed minutes by day", "每日计费分钟"),
@@ -60,7 +60,7 @@ TEXTS: Mapping[str, Text] = {
     "heat": Text("Answer rate by weekday and hour", "按星期和小时的接通率"),
     "heat_hint": Text(
         "In percent. The stronger the color, the higher the answer rate. Cells with fewer than ten calls have no color.",
-        "单位为百分比，颜色越深接通率越高；不足十通通话的时段不着色，没有通话的留空。",
+        "单位为百分比，颜色越深接通率越高；不足十通电话的时段不着色，没有通话的留空。",
     ),
     "weekday_0": Text("Mon", "周一"),
     "weekday_1": Text("Tue", "周二"),
@@ -93,7 +93,7 @@ TEXTS: Mapping[str, Text] = {
     "failures_lead": Text("Why calls fail.", "通话失败的原因。"),
     "export_failed": Text("Export failed calls", "导出失败通话"),
     "of_completed": Text("%s of calls with an outcome", "占已出结果通话的 %s"),
-    "of_all_calls": Text("of %s calls", "共 %s 通通话"),
+    "of_all_calls": Text("of %s calls", "共 %s 通电话"),
     "failed_before": Text("Failed in the previous period", "上一周期失败"),
     "none_before": Text("no calls with an outcome then", "上一周期没有已出结果的通话"),
     "with_cause": Text("Calls with a failure code", "带失败码的通话"),
