@@ -328,6 +328,14 @@ def test_a_signature_that_does_not_fit_is_explained() -> None:
     assert "another" not in caught.value.message
 
 
+def test_a_signature_in_capitals_is_named() -> None:
+    """As some languages write hex by default."""
+    capitals = json.loads(body(PROMPT))
+    capitals["sig"] = capitals["sig"].upper()
+    with pytest.raises(SendRejected, match="capitals were sent; it is sha256 in hex, in small letters"):
+        read("sendvoiceprompt", json.dumps(capitals).encode())
+
+
 @pytest.mark.parametrize(("changes", "result"), [({"balance": 0}, 1031), ({"in_arrears": True, "balance": 0}, 1033)])
 def test_a_cloud_that_is_not_paid_calls_nobody(changes: dict[str, Any], result: int) -> None:
     """Without balance, or in arrears, a right request is refused by its number."""

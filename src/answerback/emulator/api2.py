@@ -114,9 +114,12 @@ def _check_signature(
 ) -> None:
     """Check the `sig` that covers random, time and one more field, `name`."""
     signed = f"&random={query['random']}&time={fields['time']}&{name}={value}"
-    expected = _hash(f"appkey={application.app_key}{signed}")
-    if not hmac.compare_digest(expected.encode(), str(fields.get("sig", "")).encode("utf-8", "replace")):
-        raise SendRejected(VendorError.SIGNATURE, f"it is sha256 in hex of appkey=<AppKey>{signed}")
+    expected, given = _hash(f"appkey={application.app_key}{signed}"), str(fields.get("sig", ""))
+    if not hmac.compare_digest(expected.encode(), given.encode("utf-8", "replace")):
+        differs = "capitals were sent; " if given.lower() == expected else ""
+        raise SendRejected(
+            VendorError.SIGNATURE, f"{differs}it is sha256 in hex, in small letters, of appkey=<AppKey>{signed}"
+        )
 
 
 def _application(account: Account, query: Mapping[str, str]) -> Application:
