@@ -19,7 +19,7 @@ from answerback.errors import InvalidCursor, StateConflict
 from answerback.ledger import Ledger
 from answerback.ledger.admin import api_keys, endpoints
 from answerback.ledger.admin.audit import CLI_ACTOR
-from answerback.ledger.backends import bulk_sql
+from answerback.ledger.backends.selection import bulk_sql
 from answerback.ledger.read.callbacks import MAX_PAGE_BYTES
 from answerback.ledger.read.statistics import HourRange
 from answerback.ledger.tables import callbacks, calls, deliveries, rollup_breakdowns
@@ -144,9 +144,9 @@ def _flood(ledger: Ledger, count: int, endpoint_id: int, state: DeliveryState) -
     ]
 
     def work(connection: Connection, _: object) -> None:
-        bulk_sql.insert(connection, callbacks, CALLBACK_COLUMNS, callback_rows)
-        bulk_sql.insert(connection, deliveries, DELIVERY_COLUMNS, delivery_rows)
-        bulk_sql.update(connection, calls, "keys_total = ?", (count,), [1])
+        bulk_sql(connection).insert(callbacks, CALLBACK_COLUMNS, callback_rows)
+        bulk_sql(connection).insert(deliveries, DELIVERY_COLUMNS, delivery_rows)
+        bulk_sql(connection).update(calls, "keys_total = ?", (count,), [1])
 
     ledger.write(work)
 

@@ -11,9 +11,8 @@ ASKED = re.compile(
 """How a program asks which database it has."""
 
 CHOSEN_IN = {
-    "ledger/backends/bulk_sql.py": "the form of each statement over many rows",
     "ledger/backends/postgresql/server.py": "whether a URL is one of PostgreSQL",
-    "ledger/backends/selection.py": "the dialect of a connection",
+    "ledger/backends/selection.py": "the dialect of a connection, and its statements",
     "ledger/factory.py": "the URL of a ledger",
     "receiver/django/store.py": "a store in the user's database",
     "receiver/sqlalchemy.py": "a store in the user's database",

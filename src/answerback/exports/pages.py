@@ -15,8 +15,8 @@ from answerback.domain.exports import Dataset
 from answerback.exports.columns import CALLBACKS_QUERY, CALLS_QUERY, DELIVERIES_QUERY, STATISTICS_QUERY
 from answerback.exports.spec import Export
 from answerback.ledger import Ledger
-from answerback.ledger.backends import bulk_sql
 from answerback.ledger.backends.postgresql.partition_ids import CALLS_PER_BLOCK, block_of
+from answerback.ledger.backends.selection import bulk_sql
 from answerback.ledger.read.calls import CallFilter, channels_holding, in_time, to_number
 from answerback.ledger.read.deliveries import DeliveryFilter
 from answerback.ledger.tables import call_key, callbacks, calls, deliveries, endpoints, rollups
@@ -102,7 +102,7 @@ def _delivery_conditions(connection: Connection, filters: DeliveryFilter) -> lis
         conditions.append(deliveries.c.state.concat("") == filters.state.value)
     if filters.callid is not None:  # one call in each channel at most: looked up once, not with every page
         keys = [(channel, call_key(filters.callid)) for channel in channels_holding(connection, filters.callid)]
-        found = bulk_sql.select_many(connection, calls, ("id",), ("channel", "call_key"), keys)
+        found = bulk_sql(connection).select_many(calls, ("id",), ("channel", "call_key"), keys)
         conditions.append(deliveries.c.call_id.in_([id_ for (id_,) in found]))
     if filters.channel is not None:
         conditions.append(endpoints.c.channel.concat("") == filters.channel)

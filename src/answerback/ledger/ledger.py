@@ -19,8 +19,8 @@ from answerback.domain.statistics import Statistics
 from answerback.errors import CallbackRejected, LedgerUnavailable, UnavailableReason
 from answerback.ledger.admin import api_keys, endpoints, sessions
 from answerback.ledger.admin.audit import Actor, AuditEvent, find_events
-from answerback.ledger.backends import bulk_sql
 from answerback.ledger.backends.driver_errors import translate_driver_errors
+from answerback.ledger.backends.selection import bulk_sql
 from answerback.ledger.backends.transactions import Transactions
 from answerback.ledger.read import calls, deliveries, statistics
 from answerback.ledger.read.callbacks import find_callbacks
@@ -195,7 +195,7 @@ class Ledger:
         """
         row = (1, to_us(datetime.now(UTC)))
         self.write(
-            lambda connection, _: bulk_sql.upsert(connection, write_probes, ("id", "committed_us"), ("id",), [row]),
+            lambda connection, _: bulk_sql(connection).upsert(write_probes, ("id", "committed_us"), ("id",), [row]),
             shared=True,
             idempotent=True,
         )

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Row, delete, select
 from sqlalchemy.engine import Connection
 
-from answerback.ledger.backends import bulk_sql
+from answerback.ledger.backends.selection import bulk_sql
 from answerback.ledger.rows import read_row
 from answerback.ledger.tables import alerts
 from answerback.ledger.types import to_us
@@ -53,7 +53,7 @@ def find_alerts(connection: Connection) -> list[Alert]:
 
 def save_alerts(connection: Connection, changed: Sequence[Alert]) -> None:
     """Keep alerts as they are now."""
-    bulk_sql.upsert(connection, alerts, _COLUMNS, ("rule",), [_row(alert) for alert in changed])
+    bulk_sql(connection).upsert(alerts, _COLUMNS, ("rule",), [_row(alert) for alert in changed])
 
 
 def delete_stale_alerts(connection: Connection, rules: Collection[str]) -> None:

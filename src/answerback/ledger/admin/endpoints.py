@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from answerback.domain.endpoints import Endpoint, EndpointConfig
 from answerback.errors import ResourceNotFound, StateConflict
 from answerback.ledger.admin.audit import Actor, AuditAction, record_event
-from answerback.ledger.backends import bulk_sql
+from answerback.ledger.backends.selection import bulk_sql
 from answerback.ledger.read.paging import id_of
 from answerback.ledger.rows import read_row
 from answerback.ledger.tables import endpoint_revision, endpoints
@@ -42,7 +42,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
 def revision(connection: Connection) -> int:
     """A number that rises with every change of an endpoint."""
-    (row,) = bulk_sql.execute(connection, _REVISION).fetchall() or [(0,)]
+    (row,) = bulk_sql(connection).execute(_REVISION).fetchall() or [(0,)]
     return int(row[0])
 
 
@@ -98,7 +98,7 @@ def add(connection: Connection, draft: Draft, actor: Actor, now: datetime) -> En
 
 def add_all(connection: Connection, drafts: Sequence[Draft], actor: Actor, now: datetime) -> int:
     """Add endpoints whose names are free; the id of the last."""
-    new_ids = bulk_sql.id_allocator(connection, endpoints, len(drafts))
+    new_ids = bulk_sql(connection).id_allocator(endpoints, len(drafts))
     revision_ = _next_revision(connection)
     rows: list[dict[str, Any]] = [
         {

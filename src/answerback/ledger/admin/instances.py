@@ -7,8 +7,7 @@ import msgspec
 from sqlalchemy import delete, select
 from sqlalchemy.engine import Connection
 
-from answerback.ledger.backends import bulk_sql
-from answerback.ledger.backends.selection import dialect_of
+from answerback.ledger.backends.selection import bulk_sql, dialect_of
 from answerback.ledger.rows import read_row
 from answerback.ledger.tables import instances
 from answerback.ledger.types import from_us, to_us
@@ -68,7 +67,7 @@ def heartbeat(connection: Connection, instance: Instance, status: dict[str, Any]
         now_us,
         _encode(status).decode(),
     )
-    bulk_sql.upsert(connection, instances, _COLUMNS, ("id",), [row])
+    bulk_sql(connection).upsert(instances, _COLUMNS, ("id",), [row])
     connection.execute(delete(instances).where(_i.heartbeat_us < now_us - RETENTION_US))
 
 

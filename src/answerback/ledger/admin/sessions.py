@@ -7,7 +7,7 @@ from sqlalchemy.engine import Connection
 
 from answerback.domain.models import ApiKey
 from answerback.ledger.admin import api_keys
-from answerback.ledger.backends import bulk_sql
+from answerback.ledger.backends.selection import bulk_sql
 from answerback.ledger.tables import spent_tokens
 from answerback.ledger.types import to_us
 
@@ -17,14 +17,14 @@ _t = spent_tokens.c
 def end(connection: Connection, session: str, expires_us: int, now: datetime) -> None:
     """End a session that would have lasted until `expires_us`."""
     _forget_expired(connection, now)
-    bulk_sql.upsert(connection, spent_tokens, ("id", "expires_us"), ("id",), [(session, expires_us)])
+    bulk_sql(connection).upsert(spent_tokens, ("id", "expires_us"), ("id",), [(session, expires_us)])
 
 
 def use_link(connection: Connection, link: str, expires_us: int, now: datetime) -> bool:
     """Use up a sign-in link; False where it was used before, in whichever process."""
     _forget_expired(connection, now)
     used = "INSERT INTO spent_tokens (id, expires_us) VALUES (?, ?) ON CONFLICT DO NOTHING"
-    return bulk_sql.execute(connection, used, (link, expires_us)).rowcount == 1
+    return bulk_sql(connection).execute(used, (link, expires_us)).rowcount == 1
 
 
 def has_ended(connection: Connection, token: str) -> bool:

@@ -9,8 +9,7 @@ from sqlalchemy.engine import Connection
 from answerback.domain.endpoints import DeliveryState, EventType, PayloadFormat
 from answerback.domain.models import Call
 from answerback.errors import AmbiguousCall, ResourceNotFound, StateConflict
-from answerback.ledger.backends import bulk_sql
-from answerback.ledger.backends.selection import dialect_of
+from answerback.ledger.backends.selection import bulk_sql, dialect_of
 from answerback.ledger.read.calls import channels_holding
 from answerback.ledger.rows import CALL_COLUMNS, READ_COLUMNS, call_of, call_row
 from answerback.ledger.tables import AWAITED_PREDICATE, call_key, calls, deliveries, endpoints
@@ -64,7 +63,7 @@ def annotate_call(
     if channel is None:
         raise ResourceNotFound(f"no call {callid} yet: name the channel of the call")
     key = (channel, call_key(callid))
-    rows = list(bulk_sql.select_many(connection, calls, READ_COLUMNS, ("channel", "call_key"), [key], lock=True))
+    rows = list(bulk_sql(connection).select_many(calls, READ_COLUMNS, ("channel", "call_key"), [key], lock=True))
     if rows:
         call_id, before = rows[0][0], call_of(rows[0])
     elif find_pruned(connection, [key]):
@@ -87,13 +86,13 @@ def annotate_call(
             updated_us=max(to_us(now), to_us(before.updated_at)),
         )
     )
-    (row,) = bulk_sql.select_many(connection, calls, READ_COLUMNS, ("id",), [(call_id,)])
+    (row,) = bulk_sql(connection).select_many(calls, READ_COLUMNS, ("id",), [(call_id,)])
     after = call_of(row)
     jobs = _enqueue_revisions(connection, subscriptions, call_id, after, now)
     sums = Rollups()
     sums.replace(rows[0] if rows else None, row)
     sums.count_overdue(row, (after.overdue_at is not None) - (before.overdue_at is not None))
-    bulk_sql.lock_rollups(connection)
+    bulk_sql(connection).lock_rollups()
     sums.write(connection)
     return AnnotateResult(call_id, after, created=not rows, jobs=jobs)
 
@@ -101,8 +100,8 @@ def annotate_call(
 def _register_call(connection: Connection, channel: str, callid: str, now: datetime) -> tuple[int, Call]:
     """Open the record of a call of which no callback has come."""
     call = Call(channel=channel, callid=callid, kind=None, first_seen_at=now, updated_at=now)
-    call_id = bulk_sql.id_allocator(connection, calls).for_time(to_us(now))
-    bulk_sql.insert(connection, calls, CALL_COLUMNS, [call_row(call_id, call_key(callid), call)])
+    call_id = bulk_sql(connection).id_allocator(calls).for_time(to_us(now))
+    bulk_sql(connection).insert(calls, CALL_COLUMNS, [call_row(call_id, call_key(callid), call)])
     return call_id, call
 
 
@@ -165,6 +164,6 @@ def mark_overdue(connection: Connection, subscriptions: SubscriptionCache, now: 
                 outbox.enqueue_call_event(endpoint, row[0], EventType.OVERDUE, call, now)
     outbox.write()
     sums.write(connection)
-    bulk_sql.update(connection, calls, "overdue_us = ?", (to_us(now),), [row[0] for row in rows])
+    bulk_sql(connection).update(calls, "overdue_us = ?", (to_us(now),), [row[0] for row in rows])
     next_due_us = connection.execute(select(func.min(calls.c.due_us)).where(_awaited)).scalar()
     return OverdueBatch(len(rows), outbox.jobs, sorted(outbox.backlogged), next_due_us)

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 from answerback.domain.delivery_states import ACTIVE_STATES, DELIVERY_TRANSITIONS, DeliveryTransition
 from answerback.domain.endpoints import DeliveryState, Endpoint, EventType, PayloadFormat
 from answerback.ledger.admin import endpoints as store
-from answerback.ledger.backends import bulk_sql
+from answerback.ledger.backends.selection import bulk_sql
 from answerback.ledger.rows import READ_COLUMNS, call_of
 from answerback.ledger.tables import BLOCKED_PREDICATE, PENDING_PREDICATE, attempts, calls, deliveries
 from answerback.ledger.types import AttemptRecord, DeliveryJob, EndpointPause, to_us
@@ -60,10 +60,9 @@ def record_attempts(
         records = [one for one in records if one.endpoint_id in leased]
         pauses = [one for one in pauses if one.endpoint_id in leased]
     now_us = to_us(now)
-    bulk_sql.lock_rows(connection, calls, list({one.call_id for one in records}))
+    bulk_sql(connection).lock_rows(calls, list({one.call_id for one in records}))
     delivered = [one for one in records if one.transition is DeliveryTransition.SUCCEEDED]
-    bulk_sql.update(
-        connection,
+    bulk_sql(connection).update(
         deliveries,
         "state = 'delivered', attempts = attempts + 1, finished_us = ?",
         (now_us,),
@@ -89,7 +88,7 @@ def record_attempts(
         if _has_missed_revision(connection, subscriptions, end) and (
             endpoint := subscriptions.endpoint(end.endpoint_id)
         ):
-            (row,) = bulk_sql.select_many(connection, calls, READ_COLUMNS, ("id",), [(end.call_id,)])
+            (row,) = bulk_sql(connection).select_many(calls, READ_COLUMNS, ("id",), [(end.call_id,)])
             outbox.enqueue_call_event(endpoint, end.call_id, EventType.REVISED, call_of(row), now)
     outbox.write()
     return [*fetch_jobs(connection, subscriptions, unblocked), *outbox.jobs]
@@ -100,13 +99,13 @@ def insert_attempts(connection: Connection, records: Sequence[AttemptRecord]) ->
         (one.delivery_id, one.started_us, one.duration_us, one.http_status, one.response_body, one.error)
         for one in records
     ]
-    bulk_sql.insert(connection, attempts, ATTEMPT_COLUMNS, rows)
+    bulk_sql(connection).insert(attempts, ATTEMPT_COLUMNS, rows)
 
 
 def _not_recorded(connection: Connection, records: Sequence[AttemptRecord]) -> list[AttemptRecord]:
     """Those whose attempt is not in the ledger; no two attempts at a delivery begin at the same moment."""
     ids = list(dict.fromkeys((one.delivery_id,) for one in records))
-    kept = set(bulk_sql.select_many(connection, attempts, ("delivery_id", "started_us"), ("delivery_id",), ids))
+    kept = set(bulk_sql(connection).select_many(attempts, ("delivery_id", "started_us"), ("delivery_id",), ids))
     return [one for one in records if (one.delivery_id, one.started_us) not in kept]
 
 
@@ -125,15 +124,15 @@ def _unblock(connection: Connection, pairs: Sequence[Pair], now_us: int | None =
     """Let the first that waits go out, for each of `pairs` that has none pending; and which pairs have one now."""
     columns = ("call_id", "endpoint_id")
     pending: set[Pair] = set(
-        bulk_sql.select_many(connection, deliveries, columns, columns, pairs, where=PENDING_PREDICATE)
+        bulk_sql(connection).select_many(deliveries, columns, columns, pairs, where=PENDING_PREDICATE)
     )
     idle = [pair for pair in dict.fromkeys(pairs) if pair not in pending]
-    first = {row[:2]: row[2] for row in bulk_sql.select_first(connection, deliveries, columns, BLOCKED_PREDICATE, idle)}
+    first = {row[:2]: row[2] for row in bulk_sql(connection).select_first(deliveries, columns, BLOCKED_PREDICATE, idle)}
     unblocked = sorted(first.values())
     if now_us is None:  # as soon as it could have gone out
-        bulk_sql.update(connection, deliveries, "state = 'pending'", (), unblocked)
+        bulk_sql(connection).update(deliveries, "state = 'pending'", (), unblocked)
     else:
-        bulk_sql.update(connection, deliveries, "state = 'pending', due_us = ?", (now_us,), unblocked)
+        bulk_sql(connection).update(deliveries, "state = 'pending', due_us = ?", (now_us,), unblocked)
     return unblocked, pending | set(first)
 
 
@@ -169,7 +168,7 @@ def _enqueue_revisions(
     if not wanting:
         return
     ids = list(dict.fromkeys((one.call_id,) for one in wanting))
-    found = {row[0]: call_of(row) for row in bulk_sql.select_many(connection, calls, READ_COLUMNS, ("id",), ids)}
+    found = {row[0]: call_of(row) for row in bulk_sql(connection).select_many(calls, READ_COLUMNS, ("id",), ids)}
     for one in wanting:
         call, endpoint = found[one.call_id], subscriptions.endpoint(one.endpoint_id)
         if endpoint and call.annotated_at is not None and to_us(call.annotated_at) != one.annotated_us:
@@ -197,7 +196,7 @@ def cancel_pending(connection: Connection, endpoint_id: int, now: datetime, limi
         found = mine.limit(limit - len(ids))
         ids += connection.execute(found).scalars()
     dead = DELIVERY_TRANSITIONS[DeliveryState.PENDING][DeliveryTransition.CANCELLED].value
-    bulk_sql.update(connection, deliveries, "state = ?, finished_us = ?", (dead, to_us(now)), ids)
+    bulk_sql(connection).update(deliveries, "state = ?, finished_us = ?", (dead, to_us(now)), ids)
     return len(ids)
 
 

@@ -14,8 +14,7 @@ from sqlalchemy.engine import Connection
 
 from answerback.domain.calls import fold
 from answerback.domain.models import Call, CallbackKind, ParsedCallback, RejectedCallback
-from answerback.ledger.backends import bulk_sql
-from answerback.ledger.backends.selection import dialect_of
+from answerback.ledger.backends.selection import bulk_sql, dialect_of
 from answerback.ledger.rows import CALL_COLUMNS, READ_COLUMNS, call_of, call_row
 from answerback.ledger.tables import call_key, callbacks, calls, saturating_add
 from answerback.ledger.types import Disposition, Item, Receipt, RecordResult, to_us
@@ -110,16 +109,16 @@ class BatchWriter:
         self._ingest_counts = IngestCounter()
         if received:
             self._load(received)
-            self._callback_ids = bulk_sql.id_allocator(connection, callbacks, len(received))
+            self._callback_ids = bulk_sql(connection).id_allocator(callbacks, len(received))
         self.outbox = OutboxWriter(connection, subscriptions, self._ids.values(), saturated)
 
     def _load(self, received: Sequence[ParsedCallback]) -> None:
         """Load the calls that exist already, and which of the batch's callbacks they hold already."""
         keys = list(dict.fromkeys((item.channel, call_key(item.callback.callid)) for item in received))
-        found = bulk_sql.select_many(self._connection, calls, READ_COLUMNS, ("channel", "call_key"), keys, lock=True)
+        found = bulk_sql(self._connection).select_many(calls, READ_COLUMNS, ("channel", "call_key"), keys, lock=True)
         rows = {(row[1], row[2]): row for row in found}
         self._pruned = find_pruned(self._connection, [key for key in keys if key not in rows])
-        self._call_ids = bulk_sql.id_allocator(self._connection, calls, len(keys) - len(rows))
+        self._call_ids = bulk_sql(self._connection).id_allocator(calls, len(keys) - len(rows))
         if not rows:
             return
         self._ids = {key: row[0] for key, row in rows.items()}
@@ -128,8 +127,8 @@ class BatchWriter:
             for item in received
             if (key := (item.channel, call_key(item.callback.callid))) in rows
         )
-        held = bulk_sql.select_many(
-            self._connection, callbacks, ("id", "call_id", "fingerprint"), ("call_id", "fingerprint"), list(asked)
+        held = bulk_sql(self._connection).select_many(
+            callbacks, ("id", "call_id", "fingerprint"), ("call_id", "fingerprint"), list(asked)
         )
         self._known = {(call_id, bytes(fingerprint)): id_ for id_, call_id, fingerprint in held}
         seen: dict[int, set[bytes]] = {}
@@ -197,10 +196,10 @@ class BatchWriter:
             (new if before is None else changed).append(row)
             self._rows[key] = after = row + (_NO_ANNOTATION if before is None else before[len(row) :])
             self._rollups.replace(before, after)
-        with bulk_sql.pipelined(self._connection, len(self._callbacks) + len(self.outbox)):
-            bulk_sql.insert(self._connection, calls, CALL_COLUMNS, new)
-            bulk_sql.upsert(self._connection, calls, CALL_COLUMNS, ("channel", "call_key"), changed)
-            bulk_sql.insert(self._connection, callbacks, CALLBACK_COLUMNS, self._callbacks)
+        with bulk_sql(self._connection).pipelined(len(self._callbacks) + len(self.outbox)):
+            bulk_sql(self._connection).insert(calls, CALL_COLUMNS, new)
+            bulk_sql(self._connection).upsert(calls, CALL_COLUMNS, ("channel", "call_key"), changed)
+            bulk_sql(self._connection).insert(callbacks, CALLBACK_COLUMNS, self._callbacks)
             self.outbox.write()
         if self._duplicates:
             self._connection.execute(
@@ -215,7 +214,7 @@ class BatchWriter:
 
     def write_statistics(self) -> None:
         """Bring the statistics up to the calls as they are now; last, for all writers meet there."""
-        with bulk_sql.pipelined(self._connection):
-            bulk_sql.lock_rollups(self._connection)
+        with bulk_sql(self._connection).pipelined():
+            bulk_sql(self._connection).lock_rollups()
             self._rollups.write(self._connection)
             self._ingest_counts.write(self._connection)

@@ -12,7 +12,7 @@ from answerback.domain.delivery_states import message_id
 from answerback.domain.endpoints import DeliveryState, Endpoint, EventType, PayloadFormat
 from answerback.domain.models import Call, CallbackKind
 from answerback.domain.webhook_payload import CallbackPayload, encode_webhook
-from answerback.ledger.backends import bulk_sql
+from answerback.ledger.backends.selection import bulk_sql
 from answerback.ledger.rows import READ_COLUMNS, call_of
 from answerback.ledger.tables import PENDING_PREDICATE, callbacks, calls, deliveries, endpoints
 from answerback.ledger.types import DeliveryJob, from_us
@@ -114,7 +114,7 @@ def removed_with_pending(connection: Connection) -> list[int]:
 
 def pending_since(connection: Connection, delivery_id: int, limit: int) -> tuple[int, list[tuple[int, int]]]:
     """What may go out of the deliveries above `delivery_id`: endpoint's and delivery's ids; and how far that goes."""
-    last = bulk_sql.last_id(connection, deliveries)
+    last = bulk_sql(connection).last_id(deliveries)
     if last <= delivery_id:
         return last, []
     pending = select(_d.endpoint_id, _d.id).where(_d.id > delivery_id, _d.state == DeliveryState.PENDING.value)

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from answerback.domain.delivery_states import TAG_LENGTH
 from answerback.domain.endpoints import DeliveryState
 from answerback.domain.number_finder import NumberFinder
-from answerback.ledger.backends import bulk_sql
+from answerback.ledger.backends.selection import bulk_sql
 from answerback.ledger.rows import NUMBER_COLUMNS, READ_COLUMNS
 from answerback.ledger.tables import (
     alerts,
@@ -129,7 +129,7 @@ def _renew_message_tags(connection: Connection, callback_ids: Sequence[int]) -> 
 def _erase_calls(connection: Connection, finder: NumberFinder, keys: Sequence[Key]) -> dict[str, int]:
     """Erase it from calls; in the statistics they count as of no known place from then on."""
     rollups, erased = Rollups(), 0
-    rows = list(bulk_sql.select_many(connection, calls, READ_COLUMNS, ("id",), keys, lock=True))
+    rows = list(bulk_sql(connection).select_many(calls, READ_COLUMNS, ("id",), keys, lock=True))
     for row in rows:
         before = dict(zip(READ_COLUMNS, row, strict=True))
         changes = _change_call(finder, before)
@@ -138,7 +138,7 @@ def _erase_calls(connection: Connection, finder: NumberFinder, keys: Sequence[Ke
         erased += 1
         connection.execute(update(calls).where(calls.c.id == before["id"]).values(changes))
         rollups.replace(row, tuple({**before, **changes}[name] for name in READ_COLUMNS))
-    bulk_sql.lock_rollups(connection)
+    bulk_sql(connection).lock_rollups()
     rollups.write(connection)
     return {"calls": erased}
 

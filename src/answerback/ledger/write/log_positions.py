@@ -9,7 +9,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.engine import Connection
 
 from answerback.errors import PositionConflict
-from answerback.ledger.backends import bulk_sql
+from answerback.ledger.backends.selection import bulk_sql
 from answerback.ledger.tables import consumed_batches, log_positions
 
 _BEGIN = (
@@ -21,7 +21,7 @@ _ADVANCE = "UPDATE log_positions SET position = ?, updated_us = ? WHERE log = ? 
 
 def advance_position(connection: Connection, log: bytes, after: int, position: int, now_us: int) -> None:
     """`log` is recorded up to `position`. Raises PositionConflict where it was not recorded up to `after` before."""
-    cursor = bulk_sql.execute(connection, _ADVANCE if after else _BEGIN, (position, now_us, log, after))
+    cursor = bulk_sql(connection).execute(_ADVANCE if after else _BEGIN, (position, now_us, log, after))
     if not cursor.rowcount:
         held = find_positions(connection, [log])[log]
         raise PositionConflict(f"log {log.hex()} is recorded up to {held}, not {after}")
@@ -52,7 +52,7 @@ def claim_new_batches(connection: Connection, published_us: Mapping[bytes, int])
     sql = (
         f"INSERT INTO consumed_batches (batch_id, published_us) VALUES {rows} ON CONFLICT DO NOTHING RETURNING batch_id"  # noqa: S608  # marks for values
     )
-    return {bytes(id_) for (id_,) in bulk_sql.execute(connection, sql, tuple(values)).fetchall()}
+    return {bytes(id_) for (id_,) in bulk_sql(connection).execute(sql, tuple(values)).fetchall()}
 
 
 def forget_batches(connection: Connection, ids: Collection[bytes]) -> None:

@@ -15,7 +15,7 @@ from answerback.domain.delivery_states import TAG_LENGTH, event_type_for, messag
 from answerback.domain.endpoints import DeliveryState, Endpoint, EventType, PayloadFormat
 from answerback.domain.models import Call, ParsedCallback
 from answerback.domain.webhook_payload import CallbackPayload, encode_webhook
-from answerback.ledger.backends import bulk_sql
+from answerback.ledger.backends.selection import bulk_sql
 from answerback.ledger.tables import PENDING_PREDICATE, deliveries
 from answerback.ledger.types import DeliveryJob, to_us
 from answerback.ledger.write.subscriptions import SubscriptionCache
@@ -65,7 +65,7 @@ class OutboxWriter:
         self.jobs: list[DeliveryJob] = []
         self.backlogged: set[int] = set()
         if not subscriptions.is_empty:
-            self._new_ids = bulk_sql.id_allocator(connection, deliveries)
+            self._new_ids = bulk_sql(connection).id_allocator(deliveries)
             self._active = active_pairs(connection, call_ids)
 
     def enqueue_callback(
@@ -123,7 +123,7 @@ class OutboxWriter:
 
     def write(self) -> None:
         """Hand the rows to the database."""
-        bulk_sql.insert(self._connection, deliveries, DELIVERY_COLUMNS, self._rows)
+        bulk_sql(self._connection).insert(deliveries, DELIVERY_COLUMNS, self._rows)
         self._rows = []
 
 
@@ -131,7 +131,7 @@ def active_pairs(connection: Connection, call_ids: Iterable[int]) -> set[Pair]:
     """At which endpoints these calls have a delivery that is not at its end: then one of them is pending."""
     keys = [(id_,) for id_ in call_ids]
     return set(
-        bulk_sql.select_many(
-            connection, deliveries, ("call_id", "endpoint_id"), ("call_id",), keys, where=PENDING_PREDICATE
+        bulk_sql(connection).select_many(
+            deliveries, ("call_id", "endpoint_id"), ("call_id",), keys, where=PENDING_PREDICATE
         )
     )

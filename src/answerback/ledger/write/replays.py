@@ -14,7 +14,7 @@ from answerback.domain.models import Call, RawCallback
 from answerback.errors import CallbackRejected, ResourceNotFound, StateConflict
 from answerback.ledger.admin.audit import Actor, AuditAction, record_event
 from answerback.ledger.admin.endpoints import target_of
-from answerback.ledger.backends import bulk_sql
+from answerback.ledger.backends.selection import bulk_sql
 from answerback.ledger.read import calls
 from answerback.ledger.read.paging import MAX_ID
 from answerback.ledger.tables import DEAD_PREDICATE, callbacks, deliveries, endpoints
@@ -124,8 +124,8 @@ def replay_calls(
     endpoint, filters = now_known, msgspec.structs.replace(filters, channel=now_known.channel)
     page = calls.find_call_rows(connection, filters, cursor, limit)
     call_ids = [(call_id,) for call_id, _ in page.items]
-    found = bulk_sql.select_many(
-        connection, deliveries, ("id", "call_id", "endpoint_id", "state", "callback_id"), ("call_id",), call_ids
+    found = bulk_sql(connection).select_many(
+        deliveries, ("id", "call_id", "endpoint_id", "state", "callback_id"), ("call_id",), call_ids
     )
     mine = [row for row in found if row[2] == endpoint.id]
     enqueued = {row[4] for row in mine if row[4] is not None}

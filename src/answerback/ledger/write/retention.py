@@ -15,9 +15,8 @@ from sqlalchemy.engine import Connection
 
 from answerback.domain.delivery_states import ACTIVE_STATES
 from answerback.domain.retention import Cutoffs
-from answerback.ledger.backends import bulk_sql
 from answerback.ledger.backends.postgresql.partition_ids import IDS_PER_MONTH, month_of_id
-from answerback.ledger.backends.selection import dialect_of
+from answerback.ledger.backends.selection import bulk_sql, dialect_of
 from answerback.ledger.tables import (
     AWAITED_PREDICATE,
     attempts,
@@ -106,10 +105,10 @@ def estimate(connection: Connection, cutoffs: Cutoffs, now: datetime) -> list[Pr
 
 def find_pruned(connection: Connection, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
     """Those of calls, each a channel and a call_key, that were deleted for their age, as far as that is remembered."""
-    if not keys or bulk_sql.execute(connection, "SELECT 1 FROM pruned_calls LIMIT 1", ()).fetchone() is None:
+    if not keys or bulk_sql(connection).execute("SELECT 1 FROM pruned_calls LIMIT 1", ()).fetchone() is None:
         return set()
     key = ("channel", "call_key")
-    return set(bulk_sql.select_many(connection, pruned_calls, key, key, keys))
+    return set(bulk_sql(connection).select_many(pruned_calls, key, key, keys))
 
 
 def _next_stage(stage: str) -> PrunePosition | None:
@@ -142,7 +141,7 @@ def _prune_calls(connection: Connection, position: PrunePosition, cutoff_us: int
 
 def _settled(connection: Connection, ids: Sequence[int], now: datetime) -> list[int]:
     """Those of these calls that nobody works on; nobody else changes them before the transaction ends."""
-    bulk_sql.lock_rows(connection, calls, ids)
+    bulk_sql(connection).lock_rows(calls, ids)
     query = select(calls.c.id).where(calls.c.id.in_(ids), _is_settled(connection, now))
     return list(connection.execute(query.order_by(calls.c.id)).scalars())
 
@@ -176,9 +175,9 @@ def _delete_some(connection: Connection, name: str, call_ids: Sequence[int]) -> 
 def _delete_calls(connection: Connection, ids: Sequence[int], now: datetime) -> int:
     """Delete calls of which nothing else is left, and remember them."""
     keys = [(id_,) for id_ in ids]
-    known = list(bulk_sql.select_many(connection, calls, ("channel", "call_key"), ("id",), keys))
+    known = list(bulk_sql(connection).select_many(calls, ("channel", "call_key"), ("id",), keys))
     columns = ("channel", "call_key", "pruned_us")
-    bulk_sql.upsert(connection, pruned_calls, columns, columns[:2], [(*key, to_us(now)) for key in known])
+    bulk_sql(connection).upsert(pruned_calls, columns, columns[:2], [(*key, to_us(now)) for key in known])
     connection.execute(delete(calls).where(calls.c.id.in_(ids)))
     return len(known)
 

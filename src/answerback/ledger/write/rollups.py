@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from answerback.domain.models import ring_s, talk_s
 from answerback.domain.phone_locations import PhoneLocation, locate_number
 from answerback.domain.statistics import due_minutes, rollup_code, rollup_s
-from answerback.ledger.backends import bulk_sql
+from answerback.ledger.backends.selection import bulk_sql
 from answerback.ledger.rows import CALL_COLUMNS, READ_COLUMNS
 from answerback.ledger.tables import hourly_ingest, rollup_breakdowns, rollups
 
@@ -152,7 +152,7 @@ def _increment(
 ) -> None:
     """Add to the rows of each key, made where they are missing."""
     if sums:
-        bulk_sql.increment(connection, table, key, columns, [(*own, *added) for own, added in sorted(sums.items())])
+        bulk_sql(connection).increment(table, key, columns, [(*own, *added) for own, added in sorted(sums.items())])
 
 
 def _add_breakdowns(connection: Connection, breakdowns: Mapping[Bucket, Counter[str]]) -> None:
@@ -160,10 +160,10 @@ def _add_breakdowns(connection: Connection, breakdowns: Mapping[Bucket, Counter[
     if not changes:
         return
     columns = (*KEY, "counts")
-    found = bulk_sql.select_many(connection, rollup_breakdowns, columns, KEY, list(changes))
+    found = bulk_sql(connection).select_many(rollup_breakdowns, columns, KEY, list(changes))
     known = {row[:-1]: _counts(row[-1]) for row in found}
     rows = [(*span, _encode(_sums(known.get(span, {}), more)).decode()) for span, more in sorted(changes.items())]
-    bulk_sql.upsert(connection, rollup_breakdowns, columns, KEY, rows)
+    bulk_sql(connection).upsert(rollup_breakdowns, columns, KEY, rows)
 
 
 def _sums(counts: dict[str, int], changes: Counter[str]) -> dict[str, int]:
