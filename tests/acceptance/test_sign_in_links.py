@@ -168,7 +168,9 @@ def test_a_link_expires(place: Gateway, monkeypatch: pytest.MonkeyPatch) -> None
     settings = load_settings(None, {"server": {"data_dir": place.data_dir}})
     admin = AdminKey.load_or_create(place.data_dir)
     unasked: Any = Unasked()
-    links = SignInLinks(KeyVerifier(admin, unasked), ServerSecret.load_or_create(settings.server).session_key, unasked)
+    links = SignInLinks(
+        KeyVerifier(admin, unasked), ServerSecret.load_or_create(settings.server.data_dir).session_key, unasked
+    )
     late = asyncio.run(links.create(CLI_ACTOR, admin.holder))
     assert refusals(place, late.url(place.url)) == [
         "This link has expired: it opens for ten minutes. Run answerback console for another.",

@@ -14,9 +14,8 @@ from answerback.config import (
     RelaySettings,
     Settings,
     load_settings,
-    validate_endpoint_name,
 )
-from answerback.domain.endpoints import EndpointConfig, PayloadFormat
+from answerback.domain.endpoints import EndpointConfig, PayloadFormat, validate_endpoint_name
 from answerback.domain.models import CallbackKind, Outcome
 from answerback.errors import ConfigError
 from answerback.service.factories import config_endpoints, retry_policy

@@ -12,8 +12,7 @@ from fastapi.responses import JSONResponse
 
 from answerback.api.dependencies import CurrentPrincipal
 from answerback.api.routes import Routes
-from answerback.config import DEFAULT_CHANNEL
-from answerback.domain.models import Role
+from answerback.domain.models import DEFAULT_CHANNEL, Role
 from answerback.errors import InvalidEndpoint
 from answerback.intake.bulk_submit import BulkSubmitter
 from answerback.schemas.callbacks import BulkSubmitView, CallbackResponseView, SubmittedLineView

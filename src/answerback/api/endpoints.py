@@ -9,9 +9,9 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from answerback.api.dependencies import CurrentPrincipal, EndpointPath, StrictBody
 from answerback.api.routes import CONFLICT, NOT_FOUND, Routes
-from answerback.config import EndpointSettings, validate_endpoint_name
+from answerback.config import EndpointSettings
 from answerback.domain.endpoint_headers import hide_values, keep_values
-from answerback.domain.endpoints import DeliveryBacklog, Endpoint, EndpointConfig
+from answerback.domain.endpoints import DeliveryBacklog, Endpoint, EndpointConfig, validate_endpoint_name
 from answerback.domain.models import Role
 from answerback.errors import InvalidEndpoint
 from answerback.ledger import Ledger

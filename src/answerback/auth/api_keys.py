@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from answerback.auth.server_secret import load_or_create_line
-from answerback.config import validate_endpoint_name
+from answerback.domain.endpoints import validate_endpoint_name
 from answerback.domain.masking import MASKS
 from answerback.domain.models import ApiKey, Role
 from answerback.domain.phone_numbers import is_number_like

@@ -6,10 +6,12 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from answerback.config import MIN_SECRET_LENGTH, ServerSettings
+from pydantic import SecretStr
+
 from answerback.errors import ConfigError
 
 FILE_NAME = "server-secret"
+MIN_SECRET_LENGTH = 32
 
 _OWNER_ONLY = 0o600
 
@@ -28,17 +30,17 @@ class ServerSecret:
         """An id of the secret: equal in all processes that share it, and revealing nothing else about it."""
 
     @classmethod
-    def load_or_create(cls, server: ServerSettings) -> "ServerSecret":
-        """The secret that is set for all processes alike, or that of the data directory. Raises ConfigError."""
-        if server.secret is not None:
-            return cls(server.secret.get_secret_value())
-        return cls(load_or_create_line(server.data_dir / FILE_NAME, secrets.token_urlsafe)[0])
+    def load_or_create(cls, data_dir: Path, secret: SecretStr | None = None) -> "ServerSecret":
+        """`secret`, which is set for all processes alike, or that of the data directory. Raises ConfigError."""
+        if secret is not None:
+            return cls(secret.get_secret_value())
+        return cls(load_or_create_line(data_dir / FILE_NAME, secrets.token_urlsafe)[0])
 
     @classmethod
-    def find(cls, server: ServerSettings) -> "ServerSecret | None":
+    def find(cls, data_dir: Path, secret: SecretStr | None = None) -> "ServerSecret | None":
         """The same, but None where there is none yet: for a command that only looks. Raises ConfigError."""
-        has_one = server.secret is not None or (server.data_dir / FILE_NAME).exists()
-        return cls.load_or_create(server) if has_one else None
+        has_one = secret is not None or (data_dir / FILE_NAME).exists()
+        return cls.load_or_create(data_dir, secret) if has_one else None
 
 
 def load_or_create_line(path: Path, create: Callable[[], str]) -> tuple[str, bool]:

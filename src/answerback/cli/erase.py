@@ -150,7 +150,7 @@ def _erase_here(settings: "Settings", inbox: Path | None, number: str) -> Erasur
 
     with open_for_reading(settings) as ledger, _progress() as progress:
         progress.add_task(tr("erasing"), total=None)
-        key = ServerSecret.load_or_create(settings.server).erasure_key
+        key = ServerSecret.load_or_create(settings.server.data_dir, settings.server.secret).erasure_key
         asked = RequestErasure(CLI_ACTOR, seal(key, number)).run(ledger)
         return ErasureView.read_from(run(ledger, inbox, asked.id, number))
 

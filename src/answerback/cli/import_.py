@@ -15,7 +15,8 @@ from answerback.cli.language import tr, tr_message
 from answerback.cli.options import Config, DataDir, Timezone, load_cli_settings, load_zone
 from answerback.cli.output import AsJson, fail, out, print_fields, print_json
 from answerback.cli.progress import ProgressBars, RateColumn
-from answerback.config import DEFAULT_CHANNEL, Settings
+from answerback.config import Settings
+from answerback.domain.models import DEFAULT_CHANNEL
 from answerback.errors import ConfigError
 from answerback.imports import Importer, ImportSummary, InputFile, open_input
 from answerback.imports.files import total_size

@@ -5,16 +5,13 @@ Read from, the first that has it: the command line, `ANSWERBACK_<SECTION>__<NAME
 here are what `answerback config show` and docs/configuration.md show.
 """
 
-from answerback.config.delivery import CertificateSettings, EndpointSettings, RelaySettings, validate_endpoint_name
+from answerback.config.delivery import CertificateSettings, EndpointSettings, RelaySettings
 from answerback.config.intake import ChannelSettings, IntakeSettings
 from answerback.config.monitoring import TracingSettings
-from answerback.config.server import MIN_SECRET_LENGTH, ServerRole, ServerSettings
+from answerback.config.server import ServerRole, ServerSettings
 from answerback.config.settings import PREFIX, Settings, format_value, load_settings
-from answerback.domain.models import DEFAULT_CHANNEL
 
 __all__ = [
-    "DEFAULT_CHANNEL",
-    "MIN_SECRET_LENGTH",
     "PREFIX",
     "CertificateSettings",
     "ChannelSettings",
@@ -27,5 +24,4 @@ __all__ = [
     "TracingSettings",
     "format_value",
     "load_settings",
-    "validate_endpoint_name",
 ]

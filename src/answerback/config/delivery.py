@@ -8,7 +8,6 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from answerback.config.section import Count, Network, Seconds, Section
 from answerback.domain.arguments import check_http_url
-from answerback.domain.channels import NAME_PATTERN
 from answerback.domain.endpoint_headers import check_headers
 from answerback.domain.endpoints import DIRECT, EndpointConfig, PayloadFormat, validate_secret
 from answerback.domain.models import DEFAULT_CHANNEL, CallbackKind, Outcome
@@ -175,10 +174,3 @@ class EndpointSettings(Section):
 
 def _reveal(headers: dict[str, SecretStr]) -> dict[str, str]:
     return {name: value.get_secret_value() for name, value in headers.items()}
-
-
-def validate_endpoint_name(name: str) -> str | None:
-    """Return what is wrong with an endpoint's name, or None; digits alone would be an id."""
-    if NAME_PATTERN.fullmatch(name) and not name.isdigit():
-        return None
-    return "a name is up to 64 lowercase letters, digits, - and _, and not digits alone"

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
+from answerback.auth.server_secret import MIN_SECRET_LENGTH
 from answerback.config.section import Network, Seconds, Section
 
-MIN_SECRET_LENGTH = 32
 """The characters that a secret of the whole server has at least."""
 
 

@@ -15,7 +15,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from answerback.config.delivery import CertificateSettings, EndpointSettings, RelaySettings, validate_endpoint_name
+from answerback.config.delivery import CertificateSettings, EndpointSettings, RelaySettings
 from answerback.config.intake import ChannelSettings, IntakeSettings, QuarantineSettings
 from answerback.config.monitoring import AlertsSettings, LogSettings, TracingSettings
 from answerback.config.secret_files import with_secret_files
@@ -24,6 +24,7 @@ from answerback.config.server import ApiSettings, ConsoleSettings, ServerRole, S
 from answerback.config.storage import InboxSettings, LedgerSettings, RetentionSettings, StreamSettings
 from answerback.domain.alert_rules import METRICS
 from answerback.domain.channels import NAME_PATTERN, check_channels
+from answerback.domain.endpoints import validate_endpoint_name
 from answerback.domain.models import DEFAULT_CHANNEL
 from answerback.errors import ConfigError
 

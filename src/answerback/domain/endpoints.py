@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from answerback.domain.channels import NAME_PATTERN
 from answerback.domain.models import Call, CallbackKind, Outcome
 from answerback.domain.phone_numbers import e164
 
@@ -40,6 +41,13 @@ class DeliveryState(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
     DEAD = "dead"
+
+
+def validate_endpoint_name(name: str) -> str | None:
+    """Return what is wrong with an endpoint's name, or None; digits alone would be an id."""
+    if NAME_PATTERN.fullmatch(name) and not name.isdigit():
+        return None
+    return "a name is up to 64 lowercase letters, digits, - and _, and not digits alone"
 
 
 def validate_secret(secret: str) -> str | None:

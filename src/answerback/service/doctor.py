@@ -17,7 +17,8 @@ import msgspec
 from answerback.auth.api_keys import FILE_NAME as KEY_FILE
 from answerback.auth.server_secret import FILE_NAME as SECRET_FILE
 from answerback.auth.server_secret import ServerSecret
-from answerback.config import DEFAULT_CHANNEL, Settings
+from answerback.config import Settings
+from answerback.domain.models import DEFAULT_CHANNEL
 from answerback.errors import AnswerbackError, SchemaMismatch
 from answerback.ledger.admin.instances import find_instances
 from answerback.ledger.backends.postgresql.partitions import partitions_ahead
@@ -198,7 +199,7 @@ def _permissions(settings: Settings) -> CheckResult:
 
 
 def _secret(settings: Settings) -> CheckResult:
-    secret = ServerSecret.find(settings.server)
+    secret = ServerSecret.find(settings.server.data_dir, settings.server.secret)
     if secret is None:
         return CheckResult("server secret", CheckLevel.OK, "none yet: the first start creates it")
     try:

@@ -14,7 +14,7 @@ from answerback.ledger.commands import RecordAuditEvent
 
 def ledger_config(settings: Settings) -> LedgerConfig:
     """The configuration of the ledger; the ids of its callbacks are keyed by the server secret, if there is one."""
-    store, secret = settings.ledger.url, ServerSecret.find(settings.server)
+    store, secret = settings.ledger.url, ServerSecret.find(settings.server.data_dir, settings.server.secret)
     return LedgerConfig(
         data_dir=str(settings.server.data_dir.resolve()),
         url=None if store is None else store.get_secret_value(),

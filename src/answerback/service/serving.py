@@ -80,4 +80,4 @@ def _server_secret(settings: Settings) -> ServerSecret:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"server.data_dir, {directory}: cannot be made: {error.strerror}") from error
-    return ServerSecret.load_or_create(settings.server)
+    return ServerSecret.load_or_create(settings.server.data_dir, settings.server.secret)

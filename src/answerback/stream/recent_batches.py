@@ -4,11 +4,9 @@ import asyncio
 import time
 from collections.abc import Iterable
 
-from sqlalchemy import select
-
 from answerback.errors import LedgerUnavailable
 from answerback.ledger.client import LedgerReader
-from answerback.ledger.tables import consumed_batches
+from answerback.ledger.write.log_positions import find_recorded
 
 _MAX_BATCHES = 500  # what is older is recorded, or so late that a reader is told
 _POLL_S = 0.02
@@ -32,7 +30,7 @@ class RecentBatches:
         deadline_s = time.monotonic() + timeout_s
         while wanted:
             try:
-                recorded = await asyncio.to_thread(_find_recorded, ledger, [*wanted])
+                recorded = await asyncio.to_thread(ledger.read, find_recorded, [*wanted])
             except LedgerUnavailable:  # it will not be back in a moment
                 recorded, deadline_s = [], 0.0
             for id_ in recorded:
@@ -43,8 +41,3 @@ class RecentBatches:
             if wanted:
                 await asyncio.sleep(_POLL_S)
         return 0.0
-
-
-def _find_recorded(ledger: LedgerReader, ids: list[bytes]) -> list[bytes]:
-    known = select(consumed_batches.c.batch_id).where(consumed_batches.c.batch_id.in_(ids))
-    return ledger.read(lambda connection: [bytes(id_) for id_ in connection.execute(known).scalars()])

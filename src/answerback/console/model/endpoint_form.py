@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from answerback.config import EndpointSettings, validate_endpoint_name
+from answerback.config import EndpointSettings
 from answerback.domain.endpoint_headers import hide_values, keep_values, parse_header_lines
-from answerback.domain.endpoints import Endpoint, EndpointConfig
+from answerback.domain.endpoints import Endpoint, EndpointConfig, validate_endpoint_name
 from answerback.domain.models import CallbackKind, Outcome
 from answerback.errors import AnswerbackError
 

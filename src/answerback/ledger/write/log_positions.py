@@ -55,6 +55,12 @@ def claim_new_batches(connection: Connection, published_us: Mapping[bytes, int])
     return {bytes(id_) for (id_,) in bulk_sql(connection).execute(sql, tuple(values)).fetchall()}
 
 
+def find_recorded(connection: Connection, ids: Collection[bytes]) -> list[bytes]:
+    """Which of these batches were recorded."""
+    known = select(consumed_batches.c.batch_id).where(consumed_batches.c.batch_id.in_(ids))
+    return [bytes(id_) for id_ in connection.execute(known).scalars()]
+
+
 def forget_batches(connection: Connection, ids: Collection[bytes]) -> None:
     """Hold these no longer; one that comes again is recorded."""
     if ids:
