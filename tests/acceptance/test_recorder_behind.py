@@ -110,7 +110,7 @@ def test_the_console_says_it_on_every_page(gateway_and_console: tuple[Gateway, C
     _, console = gateway_and_console
     for path in ("calls", "failures"):
         assert re.search(r"The ledger is \d+ s behind.*the database is locked · Since", console.text(path)), path
-    assert re.search(r"Ledger does not record · \w+", console.text(""))
+    assert re.search(r"Recording has stalled · \w+", console.text(""))
     assert re.search(r"账本落后 \d+ 秒", console.text("", lang="zh"))
     assert "账本无法写入" in console.text("", lang="zh")
 

@@ -95,7 +95,7 @@ def test_a_link_signs_in_once(place: Gateway) -> None:
         assert (answer.status_code, answer.headers["location"]) == (303, "/console")
         assert client.get("/console/settings").status_code == 200
     assert refusals(place, link) == [
-        "This link was used before: it opens once. Run answerback console for another.",
+        "This link was used before: it works once. Run answerback console for another.",
         "该链接已被使用过，仅可使用一次。请运行 answerback console 重新获取。",
     ]
     assert events(place)[before:] == [
@@ -173,7 +173,7 @@ def test_a_link_expires(place: Gateway, monkeypatch: pytest.MonkeyPatch) -> None
     )
     late = asyncio.run(links.create(CLI_ACTOR, admin.holder))
     assert refusals(place, late.url(place.url)) == [
-        "This link has expired: it opens for ten minutes. Run answerback console for another.",
+        "This link has expired: it works for ten minutes. Run answerback console for another.",
         "该链接已过期，有效期为十分钟。请运行 answerback console 重新获取。",
     ]
 

@@ -90,7 +90,7 @@ def _print_text(info: "StartupInfo") -> None:
     if "console" in info.roles:
         lines.append((tr("Console"), info.console_url))
     if info.sign_in_url:
-        lines.append((tr("Sign in"), f"{info.sign_in_url}  {tr('(opens once, within ten minutes)')}"))
+        lines.append((tr("Sign in"), f"{info.sign_in_url}  {tr('(works once, within ten minutes)')}"))
     if len(info.roles) < len(ServerRole):
         lines.append((tr("Roles"), ", ".join(info.roles)))
     lines.append((tr("Ledger"), info.store))

@@ -140,7 +140,7 @@ TEXTS: Mapping[str, str] = {
     "Callback URL ({channel})": "回调 URL（{channel}）",
     "Console": "控制台",
     "Sign in": "登录",
-    "(opens once, within ten minutes)": "（十分钟内有效，仅可使用一次）",
+    "(works once, within ten minutes)": "（十分钟内有效，仅可使用一次）",
     "Roles": "角色",
     "Ledger": "账本",
     "is away, callbacks are kept in the log until it is back: {failure}": "不可用；恢复之前回调留在收件日志里：{failure}",

@@ -30,12 +30,12 @@ TEXTS: Mapping[str, Text] = {
         "看端点返回了什么。投递会等待，已暂停的端点会自动重试。",
     ),
     "alert_do_quarantine": Text(
-        "Look at the bodies: noise of a scanner, or callbacks in a form that is not known yet.",
+        "Look at the bodies: noise from a scanner, or callbacks in a format that is not supported yet.",
         "看请求体的内容：是扫描噪音，还是尚不支持的回调格式。",
     ),
-    "alert_do_fees": Text("Take the calls that differ to the vendor.", "用计费不符的通话与厂商核对。"),
+    "alert_do_fees": Text("Show the mismatched calls to the vendor.", "用计费不符的通话与厂商核对。"),
     "alert_do_overdue": Text(
-        "See whether callbacks come in at all. If not, check the callback URL at the vendor; if they do, the sender's log.",
+        "See whether callbacks come in at all. If not, check the callback URL at the vendor; if so, check the sender's log.",
         "看是否还有回调进来：没有则检查厂商侧的回调 URL，有则检查发送方日志。",
     ),
     "alert_do_recorder_lag": Text(

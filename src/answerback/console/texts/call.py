@@ -7,7 +7,7 @@ from answerback.i18n import Text
 TEXTS: Mapping[str, Text] = {
     "call_title": Text("Call", "通话"),
     "call_reveal": Text("Show full numbers", "显示完整号码"),
-    "call_mask": Text("Mask numbers", "隐藏号码"),
+    "call_mask": Text("Mask numbers", "号码脱敏"),
     "call_reveal_hint": Text("This is recorded in the audit log.", "此操作会记入审计日志。"),
     "call_revealed": Text(
         "Full numbers are shown on this page only; this was recorded in the audit log.",

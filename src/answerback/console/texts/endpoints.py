@@ -62,8 +62,8 @@ TEXTS: Mapping[str, Text] = {
     ),
     "endpoint_retries": Text("Retries after", "重试间隔"),
     "endpoint_proxy": Text("Proxy", "代理"),
-    "endpoint_headers": Text("Own headers", "自定义请求头"),
-    "endpoint_success": Text("Success is", "成功条件"),
+    "endpoint_headers": Text("Custom headers", "自定义请求头"),
+    "endpoint_success": Text("Counts as success", "成功条件"),
     "endpoint_previous_secret": Text("Previous secret valid until", "旧密钥仍有效至"),
     "endpoint_from_config": Text("from the config file", "来自配置文件"),
     "endpoint_from_config_hint": Text(
@@ -87,7 +87,7 @@ TEXTS: Mapping[str, Text] = {
     "tested_request": Text("Request", "请求"),
     "tested_response": Text("Response", "响应"),
     "tested_answered": Text("Headers after %s", "%s 后收到响应头"),
-    "tested_no_response": Text("None came.", "没有响应。"),
+    "tested_no_response": Text("No response.", "没有响应。"),
     "tested_in": Text("in %s", "耗时 %s"),
     # Telling again.
     "replay_title": Text("Replay", "重新投递"),
@@ -136,19 +136,19 @@ TEXTS: Mapping[str, Text] = {
         "用于自建 CA 或双向 TLS；证书在配置文件中定义。",
     ),
     "endpoint_retries_hint": Text(
-        "Seconds before each further attempt, separated by commas; empty: as relay.retry_schedule_s says.",
+        "Seconds before each further attempt, separated by commas; empty: relay.retry_schedule_s.",
         "每次重试之前等待的秒数，用逗号分隔；留空则按 relay.retry_schedule_s。",
     ),
     "endpoint_proxy_hint": Text(
-        "http://host:port of an HTTP proxy, or direct for none; empty: as relay.proxy says.",
+        "http://host:port of an HTTP proxy, or direct for none; empty: relay.proxy.",
         "HTTP 代理 http://主机:端口，或 direct 表示不用代理；留空则按 relay.proxy。",
     ),
     "endpoint_headers_hint": Text(
-        "One a line, as Name: value. Values are never shown again: … keeps the present one.",
+        "One a line, as Name: value. Values are never shown again: … keeps the current value.",
         "每行一个，格式为 名称: 值。值保存后不再显示，… 表示保留原值。",
     ),
     "endpoint_success_hint": Text(
-        "contract (2xx with result 0), 2xx, json:path=value or text:words; empty: as the format says.",
+        "contract (2xx with result 0), 2xx, json:path=value or text:words; empty: the format's default.",
         "contract（2xx 且 result 为 0）、2xx、json:路径=值 或 text:文本；留空则按格式的默认规则。",
     ),
     "endpoint_more": Text("Limits, headers, response, certificate", "限制、请求头、响应与证书"),

@@ -7,7 +7,7 @@ from answerback.i18n import Text
 TEXTS: Mapping[str, Text] = {
     "first_title": Text("First steps", "开始使用"),
     "first_lead": Text(
-        "No call has come in yet. Once one has, its outcome and the statistics are here.",
+        "No call has come in yet. Outcomes and statistics will appear here.",
         "还没有收到任何通话。收到之后，这里会显示通话结果和统计。",
     ),
     "first_paste": Text("Give the cloud your callback URL", "将回调 URL 填入云控制台"),
@@ -16,9 +16,9 @@ TEXTS: Mapping[str, Text] = {
         "Run this on any machine that reaches the URL. It reports a call that was answered.",
         "在任意一台能访问该 URL 的机器上执行，上报一通已接听的电话。",
     ),
-    "first_send_answer": Text("It is stored when the answer is", "收到如下应答即表示已保存："),
+    "first_send_answer": Text("The callback is stored if the answer is", "收到如下应答即表示已保存："),
     "first_send_admin": Text(
-        "An administrator finds the command here: it contains the secret segment of the URL.",
+        "Only administrators see the command here, because it contains the secret segment of the URL.",
         "命令中包含 URL 的密钥部分，管理员登录后可在此查看。",
     ),
     "first_see": Text("See it arrive", "查看收到的回调"),
@@ -30,7 +30,7 @@ TEXTS: Mapping[str, Text] = {
     "first_go_on": Text("Show the Overview", "查看概览"),
     "first_look": Text("Look again", "刷新查看"),
     "first_missing": Text(
-        "Nothing appears? Bodies that cannot be parsed are kept apart, and the state of the store tells whether it answers:",
+        "Nothing appears? Bodies that cannot be parsed are in quarantine; the state of the store shows whether it answers:",
         "没有显示？无法解析的请求体在隔离区，存储状态也可查看：",
     ),
     "first_demo": Text(

@@ -143,21 +143,21 @@ TEXTS: Mapping[str, Text] = {
     "sign_in_link_lead": Text("This one-time link signs you in with the key", "此一次性链接将使用以下密钥登录："),
     "sign_in_link_code": Text("One-time link", "一次性链接"),
     "sign_in_link_hint": Text(
-        "Paste what answerback console prints. It opens once, within ten minutes.",
+        "Paste the link that answerback console prints. It works once, within ten minutes.",
         "粘贴 answerback console 输出的链接，十分钟内有效，仅可使用一次。",
     ),
     "sign_in_signed_in": Text(
-        "You are signed in with the key %s. Signing in by the link replaces that.",
+        "You are signed in with the key %s. Signing in with the link replaces that.",
         "当前已使用密钥 %s 登录，通过链接登录将取代当前登录。",
     ),
     "sign_in_link_stay": Text("Stay signed in as you are", "保持当前登录"),
     "sign_in_by_key": Text("Sign in with an API key instead", "改用 API 密钥登录"),
     "sign_in_link_used": Text(
-        "This link was used before: it opens once. Run answerback console for another.",
+        "This link was used before: it works once. Run answerback console for another.",
         "该链接已被使用过，仅可使用一次。请运行 answerback console 重新获取。",
     ),
     "sign_in_link_expired": Text(
-        "This link has expired: it opens for ten minutes. Run answerback console for another.",
+        "This link has expired: it works for ten minutes. Run answerback console for another.",
         "该链接已过期，有效期为十分钟。请运行 answerback console 重新获取。",
     ),
     "sign_in_link_unknown": Text(

@@ -36,7 +36,7 @@ TEXTS: Mapping[str, Text] = {
     ),
     "quarantine_still": Text("Still not a callback: %s", "仍无法解析：%s"),
     "quarantine_lost": Text(
-        "The senders of these callbacks were answered OK, and nothing of them is left to parse. Ask the vendor for the records of that time, import "
+        "The senders of these callbacks were answered OK, but their content is lost. Ask the vendor for the records of that time, import "
         "them with answerback import or POST /v1/callbacks, and delete this entry.",
         "这些回调的发送方已得到 OK，但内容已丢失，无法再解析。请向厂商索取该时段的记录，用 answerback import 或 POST /v1/callbacks 补录，然后删除本条。",
     ),

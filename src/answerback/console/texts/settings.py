@@ -19,7 +19,7 @@ TEXTS: Mapping[str, Text] = {
         "没有密钥的 URL 会接受任何人的回调。请在配置文件中设置 channels.<名称>.token。",
     ),
     "callback_urls_local": Text(
-        "The cloud cannot reach this host: it is known on this machine or its network alone. Put HTTPS in front and set server.public_url.",
+        "The cloud cannot reach this host: it is only reachable from this machine or its network. Put HTTPS in front and set server.public_url.",
         "云端无法访问这个主机，它只在本机或内网有效。请在前面配置 HTTPS 反向代理，并设置 server.public_url。",
     ),
     "callback_urls_hidden": Text("Only administrators see the secret segment.", "仅管理员可查看密钥部分。"),
@@ -71,7 +71,7 @@ TEXTS: Mapping[str, Text] = {
     "audit_key_created": Text("Created a key", "创建密钥"),
     "audit_key_revoked": Text("Revoked a key", "吊销密钥"),
     "audit_sign_in_link_created": Text("Created a sign-in link", "创建登录链接"),
-    "audit_sign_in_link_used": Text("Signed in by a link", "通过链接登录"),
+    "audit_sign_in_link_used": Text("Signed in with a link", "通过链接登录"),
     # The gateway.
     "about_title": Text("This gateway", "本网关"),
     "about_version": Text("Version", "版本"),

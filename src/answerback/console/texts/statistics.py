@@ -14,7 +14,7 @@ TEXTS: Mapping[str, Text] = {
     "status_no_store": Text("Store unavailable", "存储不可用"),
     "status_recorded": Text("Recorded up to now", "账本已同步"),
     "status_behind": Text("Ledger is behind", "账本落后"),
-    "status_stalled": Text("Ledger does not record", "账本无法写入"),
+    "status_stalled": Text("Recording has stalled", "账本无法写入"),
     "status_endpoints": Text("Healthy endpoints", "正常端点"),
     "status_no_endpoints": Text("No endpoints", "暂无端点"),
     "status_waiting": Text("Pending deliveries", "待投递"),
@@ -80,7 +80,7 @@ TEXTS: Mapping[str, Text] = {
     "no_calls": Text("No calls in this range", "该时间范围内没有通话"),
     "no_calls_short": Text("No calls.", "没有通话。"),
     "no_calls_hint": Text(
-        "Choose a longer range. As long as no call has come in at all, the Overview shows the first steps.",
+        "Choose a longer range. Until the first call comes in, the Overview shows the first steps.",
         "请选择更长的时间范围。如果从未收到通话，概览会说明如何开始。",
     ),
     # Why calls failed.
