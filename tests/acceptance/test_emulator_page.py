@@ -426,12 +426,16 @@ def test_living_call_refreshes_itself(home: Path, receiver: Receiver) -> None:
         path = emulator.call()
         page = emulator.get(path).text
         listed = emulator.get().text
+        refused = emulator.place(text="").text
     assert '<noscript><meta http-equiv="refresh" content="2"></noscript>' in page
     assert "to come" in page
     assert "No callbacks yet." in page
     assert "data-live" in page
     assert "data-live" in listed
     assert "http-equiv" not in listed
+    assert "data-reload" in listed
+    assert "data-live" not in refused  # a reload would send the form again
+    assert "data-reload" not in refused
 
 
 def test_long_list_has_pages(home: Path, receiver: Receiver) -> None:

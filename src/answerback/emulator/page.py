@@ -128,7 +128,7 @@ class _EmulatorPages:
             "snippets": build_snippets(language, account, url, self._authority),
             "scripts": [row for row in SCRIPT_ROWS if row.ending < _FAILURES_FROM],
             "failures": [row for row in SCRIPT_ROWS if row.ending >= _FAILURES_FROM],
-            "live": bool(self._cloud.active),
+            "live": self._cloud.active and not refusal,  # to reload a refused form would be to send it again
         }
         return _page(request, "home.html", values, 422 if refusal else 200)
 
