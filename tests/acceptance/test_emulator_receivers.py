@@ -82,6 +82,13 @@ def test_what_is_no_answer_is_described(
     assert capfd.readouterr().err == ""
 
 
+def test_a_redirect_is_named() -> None:
+    """Often a slash is missing at the end of the URL; whatever else the answer says, it is not followed."""
+    redirect = FINE.replace(b"200 OK", b"307 Temporary Redirect\r\nLocation: /callback/")
+    errors = [response.error for response in asyncio.run(answered(redirect, hangs_up=False))]
+    assert errors == ["redirects are not followed: use the URL that this one leads to"] * 2
+
+
 @pytest.mark.parametrize(
     ("url", "error"),
     [

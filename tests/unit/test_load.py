@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from answerback.domain.models import CallbackKind
+from answerback.emulator.callback_sender import Refusal
 from answerback.emulator.latency_histogram import HdrHistogram
-from answerback.emulator.load import MIX, CallidSequence, LoadGenerator, LoadPlan, LoadStats, Refusal
+from answerback.emulator.load import MIX, CallidSequence, LoadGenerator, LoadPlan, LoadStats
 from answerback.errors import ConfigError
 from answerback.tencent.callbacks import parse
 

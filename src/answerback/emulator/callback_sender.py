@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from time import perf_counter
+from typing import NamedTuple
 
 import msgspec
 
@@ -10,12 +11,21 @@ from answerback.domain.models import CallbackKind
 from answerback.emulator.faults import OutgoingCallback
 from answerback.emulator.http_client import HttpConnection, HttpTarget, PooledClient
 from answerback.errors import ConfigError, InvalidResponse
-from answerback.tencent.response import decode_response
+from answerback.tencent.response import OK_RESPONSE, decode_response
 
 _TIMEOUT_S = 10.0
 _SUCCESS = range(200, 300)
+_REDIRECT = range(300, 400)
 _MAX_BODY_BYTES = 2048
 _CHUNK_BYTES = 64
+
+
+class Refusal(NamedTuple):
+    """How a receiver said no; `result` is None where the answer is not the contract's."""
+
+    status: int
+    result: int | None
+    errmsg: str
 
 
 class ReceiverResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,10 +122,22 @@ async def send_all(url: str, bodies: Iterable[bytes], concurrency: int) -> Async
 
 def classify_response(status: int, body: bytes, seconds: float) -> ReceiverResponse:
     """What an answer means: by the contract, 2xx with result 0 takes the callback."""
+    refusal = find_refusal(status, body)
+    if refusal is None:
+        return ReceiverResponse(seconds=seconds, status=status, result=0, body=body)
+    _, result, errmsg = refusal
+    problem = errmsg if result is None else f"answered {status} with result {result}: {errmsg}"
+    return ReceiverResponse(seconds=seconds, status=status, result=result, body=body, error=problem)
+
+
+def find_refusal(status: int, body: bytes) -> Refusal | None:
+    """None where the receiver has taken the callback: 2xx and result 0."""
+    if body == OK_RESPONSE and status in _SUCCESS:
+        return None
+    if status in _REDIRECT:
+        return Refusal(status, None, "redirects are not followed: use the URL that this one leads to")
     try:
         decoded = decode_response(body)
     except InvalidResponse as error:
-        return ReceiverResponse(seconds=seconds, status=status, body=body, error=str(error))
-    fine = decoded.result == 0 and status in _SUCCESS
-    problem = None if fine else f"answered {status} with result {decoded.result}: {decoded.errmsg}"
-    return ReceiverResponse(seconds=seconds, status=status, result=decoded.result, body=body, error=problem)
+        return Refusal(status, None, str(error))
+    return None if decoded.result == 0 and status in _SUCCESS else Refusal(status, decoded.result, decoded.errmsg)

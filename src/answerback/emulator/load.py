@@ -12,22 +12,20 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from time import perf_counter
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from answerback.domain.failure_reasons import FAILURE_REASONS
 from answerback.domain.models import CallbackKind, Result
+from answerback.emulator.callback_sender import Refusal, find_refusal
 from answerback.emulator.http_client import HttpTarget, PooledClient
 from answerback.emulator.latency_histogram import HdrHistogram
 from answerback.emulator.payloads import CallbackFields, body_of
-from answerback.errors import InvalidResponse
-from answerback.tencent.response import OK_RESPONSE, decode_response
 
 _LATE_S = 0.1
 _ERRMSG_CHARS = 200
 _MAX_REASONS = 1000
-_SUCCESS = range(200, 300)
 _KEYS = "0123456789*#"
 _CODES = sorted(FAILURE_REASONS)
 _UUID_EPOCH_TICKS = 0x01B21DD213814000
@@ -60,14 +58,6 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     def count(self) -> int:
         """How many callbacks that makes, at least one."""
         return max(1, round(self.rate * self.duration_s))
-
-
-class Refusal(NamedTuple):
-    """How a receiver said no; `result` is None where the answer is not the contract's."""
-
-    status: int
-    result: int | None
-    errmsg: str
 
 
 class CallidSequence:
@@ -206,11 +196,11 @@ class LoadGenerator:
             now_s = perf_counter()
             stats.latencies.record(now_s - since_s)
             stats.elapsed_s = now_s - self._began_s
-            refusal = _find_refusal(status, answer)
+            refusal = find_refusal(status, answer)
             if refusal is None:
                 stats.record_accepted(turn)
             else:
-                stats.record_refusal(refusal)
+                stats.record_refusal(refusal._replace(errmsg=refusal.errmsg[:_ERRMSG_CHARS]))
 
     def _next_callback(self) -> CallbackFields:
         """The next callback; the same seed gives the same ones in the same order."""
@@ -223,16 +213,3 @@ class LoadGenerator:
         if kind is CallbackKind.FAILURE:
             return CallbackFields(kind=kind, mobile=mobile, failure_code=chance.choice(_CODES))
         return CallbackFields(kind=kind, result=result, mobile=mobile)
-
-
-def _find_refusal(status: int, answer: bytes) -> Refusal | None:
-    """None where the receiver has taken the callback: 2xx and result 0."""
-    if answer == OK_RESPONSE and status in _SUCCESS:
-        return None
-    try:
-        decoded = decode_response(answer)
-    except InvalidResponse as error:
-        return Refusal(status, None, str(error)[:_ERRMSG_CHARS])
-    if decoded.result == 0 and status in _SUCCESS:
-        return None
-    return Refusal(status, decoded.result, decoded.errmsg[:_ERRMSG_CHARS])

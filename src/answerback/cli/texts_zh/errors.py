@@ -203,6 +203,7 @@ TEXTS: Mapping[str, str] = {
     "no answer: {}": "没有应答：{0}",
     "no connection: {}": "连接失败：{0}",
     "no secure connection: {}": "无法建立安全连接：{0}",
+    "redirects are not followed: use the URL that this one leads to": "不跟随重定向：请使用重定向所指的 URL",
     "the server does not speak TLS: use http://": "对方不使用 TLS：请用 http://",
     "the name {} was not found": "域名 {0} 无法解析",
     "the ledger is away, callbacks are answered and kept until it is back: {}": "账本不可用，其间回调照常应答并保留：{0}",
