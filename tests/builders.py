@@ -24,13 +24,12 @@ from answerback.domain.models import (
     Status,
 )
 from answerback.ledger.admin.audit import Actor
-from answerback.tencent.wire import CALLBACK_KEYS as KEYS
+from answerback.tencent.wire import KEY_BY_KIND, wire_fields
 from answerback.tencent.wire import encode_callback as wire
-from answerback.tencent.wire import wire_fields
 from answerback.testing import answered as status
 from answerback.testing import failure, key_press, unanswered
 
-__all__ = ["KEYS", "failure", "key_press", "status", "unanswered", "wire", "wire_fields"]
+__all__ = ["KEY_BY_KIND", "failure", "key_press", "status", "unanswered", "wire", "wire_fields"]
 
 AnyCallback: TypeAlias = Status | KeyPress | Failure
 

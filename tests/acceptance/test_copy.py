@@ -26,7 +26,7 @@ from postgresql import PostgreSQL, database
 from receivers.process import Receive, Receiver
 from receivers.webhook_receiver import Business, relaying
 
-from answerback.auth.api_keys import FILE_NAME as KEY_FILE
+from answerback.domain.models import ADMIN_KEY_FILE
 from answerback.ledger import Ledger, open_postgresql, open_sqlite
 
 _TABLES = ("calls", "callbacks", "deliveries", "attempts", "rollups")
@@ -185,7 +185,7 @@ def test_a_served_ledger_moves_without_losing_a_callback(stores: tuple[Store, St
     with source.gateway() as old:
         Business(old).add("crm", receiver.url)
         answered = move(source, target, old, receiver)
-        shutil.copy(old.data_dir / KEY_FILE, target.directory)
+        shutil.copy(old.data_dir / ADMIN_KEY_FILE, target.directory)
     ids = set(source.execute("SELECT id, message_tag FROM deliveries"))
     with target.gateway() as new:
         receiver.start()
@@ -215,7 +215,7 @@ def test_a_gateway_for_the_meantime_keeps_what_comes(tmp_path: Path, postgresql_
         assert old.terminate() == 0
         Business(meantime).hears(failure("before"), prompt("meanwhile"))
         assert copy(source, target).returncode == 0
-        shutil.copy(old.data_dir / KEY_FILE, target.directory)
+        shutil.copy(old.data_dir / ADMIN_KEY_FILE, target.directory)
         with target.gateway() as new:
             file = tmp_path / "meantime.ndjson"
             exported = ("export", "callbacks", "--format", "ndjson", "--unmask", "--output", file)

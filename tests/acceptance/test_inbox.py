@@ -16,7 +16,7 @@ from gateway import run
 from recorder.harness import append, opened
 
 from answerback.domain.batches import BatchItem
-from answerback.inbox import FILE_NAME
+from answerback.inbox import INBOX_FILE
 from answerback.ledger import open_sqlite
 
 
@@ -44,9 +44,9 @@ def test_it_is_recorded_once(dead: Path, tmp_path: Path) -> None:
     """In order, as the reply says; what the ledger has is skipped the next time; the audit log tells of both."""
     status_, reported = record(dead, tmp_path, executed=True)
     assert (status_, "rows" in reported) == (0, True), reported
-    again = json.loads(record(dead / FILE_NAME, tmp_path, "--json")[1])
+    again = json.loads(record(dead / INBOX_FILE, tmp_path, "--json")[1])
     assert again == {
-        "file": str(dead / FILE_NAME),
+        "file": str(dead / INBOX_FILE),
         "rows": 0,
         "unreadable_rows": 0,
         "callbacks": 0,
@@ -61,7 +61,7 @@ def test_it_is_recorded_once(dead: Path, tmp_path: Path) -> None:
 
 def test_rows_that_cannot_be_read_are_counted(dead: Path, tmp_path: Path) -> None:
     """The quarantine says which."""
-    with closing(sqlite3.connect(dead / FILE_NAME, isolation_level=None)) as file:
+    with closing(sqlite3.connect(dead / INBOX_FILE, isolation_level=None)) as file:
         file.execute("UPDATE rows SET payload = x'00' WHERE key = (SELECT min(key) FROM rows)")
     reported = json.loads(record(dead, tmp_path, "--json")[1])
     assert (reported["rows"], reported["unreadable_rows"]) == (4, 1)
@@ -87,8 +87,8 @@ def test_a_gateway_s_own_inbox_is_left_to_it(dead: Path, tmp_path: Path) -> None
 def test_what_is_no_inbox(tmp_path: Path, content: bytes | None, words: str) -> None:
     """It is refused by name, and no ledger is made."""
     if content is not None:
-        (tmp_path / FILE_NAME).write_bytes(content)
-    status_, reported = record(tmp_path / FILE_NAME, tmp_path)
+        (tmp_path / INBOX_FILE).write_bytes(content)
+    status_, reported = record(tmp_path / INBOX_FILE, tmp_path)
     assert (status_, words in reported) == (1, True), reported
     assert not (tmp_path / "data").exists()
 
@@ -96,7 +96,7 @@ def test_what_is_no_inbox(tmp_path: Path, content: bytes | None, words: str) -> 
 def test_an_inbox_that_cannot_be_read_hides_no_calls(tmp_path: Path) -> None:
     """Commands say so, and show what the ledger has."""
     make_ledger(tmp_path)
-    (tmp_path / "data" / FILE_NAME).write_bytes(b"SQLite?" * 100)
+    (tmp_path / "data" / INBOX_FILE).write_bytes(b"SQLite?" * 100)
     for arguments in (("calls", "list"), ("status",)):
         done = run(*arguments, "--json", "--data-dir", "data", cwd=tmp_path)
         assert (done.returncode, json.loads(done.stdout) is not None) == (0, True)
@@ -125,7 +125,7 @@ def make_ledger(tmp_path: Path) -> None:
 def test_the_doctor_finds_what_dead_gateways_left(dead: Path, tmp_path: Path) -> None:
     """Those of the start before, too; the remedy clears it."""
     make_ledger(tmp_path)
-    with closing(sqlite3.connect(dead / FILE_NAME, isolation_level=None)) as file:
+    with closing(sqlite3.connect(dead / INBOX_FILE, isolation_level=None)) as file:
         file.execute("UPDATE rows SET appended_us = appended_us - 3600000000")
     inbox = found_by_doctor(tmp_path, dead)["inbox"]
     assert (inbox["level"], "answerback inbox record" in inbox["remedy"]) == ("warning", True)
@@ -181,7 +181,7 @@ def test_the_doctor_reads_what_contradicts_itself(tmp_path: Path) -> None:
         assert found_by_doctor(tmp_path, directory, **postgresql)["inbox place"]["level"] == "ok"
         stream = found_by_doctor(tmp_path, directory, STREAM__URL="nats://127.0.0.1:9")["inbox place"]
         assert "inbox.dir: without effect" in stream["finding"]
-        (directory / FILE_NAME).write_bytes(b"SQLite?" * 100)
+        (directory / INBOX_FILE).write_bytes(b"SQLite?" * 100)
         found = found_by_doctor(tmp_path, directory, LEDGER__ALLOW_UNSAFE_FILESYSTEM="")
         assert (found["inbox"]["level"], "inbox.db" in found["inbox"]["finding"]) == ("bad", True)
         assert found["durable storage"]["remedy"] == "choose another inbox.dir"

@@ -16,7 +16,7 @@ from contract.databases import emptied_database, ledger_database, lent_database
 from hypothesis import settings
 from postgresql import shared_server
 
-from answerback.ledger import FILE_NAME, Ledger, open_postgresql, open_sqlite
+from answerback.ledger import LEDGER_FILE, Ledger, open_postgresql, open_sqlite
 from answerback.ledger.write.quarantine import QuarantineWriter
 
 ID_KEY = b"what the ids of the tests are keyed by"
@@ -111,7 +111,7 @@ def new_store(backend: str) -> Store:
     opened = ExitStack()
     directory = opened.enter_context(in_memory())
     store = Store(sqlite(directory), lambda _: _emptied_file(file, schema), opened.close)
-    file = sqlite3.connect(directory / FILE_NAME, timeout=1, isolation_level=None)
+    file = sqlite3.connect(directory / LEDGER_FILE, timeout=1, isolation_level=None)
     opened.callback(file.close)
     schema = file.execute(_SCHEMA).fetchall()
     return store
@@ -151,7 +151,7 @@ def in_memory() -> Iterator[Path]:
 
 def ledger_file(directory: Path) -> None:
     """Put an empty ledger into a directory that has none."""
-    path = directory / FILE_NAME
+    path = directory / LEDGER_FILE
     if not path.exists():
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.write_bytes(_empty_file())
@@ -161,4 +161,4 @@ def ledger_file(directory: Path) -> None:
 def _empty_file() -> bytes:
     with in_memory() as directory:
         open_sqlite(directory, allow_unsafe_filesystem=True).close()
-        return (directory / FILE_NAME).read_bytes()
+        return (directory / LEDGER_FILE).read_bytes()

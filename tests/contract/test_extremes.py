@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from builders import KEYS, NOON, received, rejected, status, stream_rows, wire
+from builders import KEY_BY_KIND, NOON, received, rejected, status, stream_rows, wire
 from contract import delivery_helpers
 from contract.backends import few_examples
 from contract.test_statistics import EVER, everything
@@ -51,8 +51,8 @@ fields = {
         numbered | {"failure_code": numbers, "failure_reason": texts.filter(lambda words: isinstance(words, str))}
     ),
 }
-bodies = st.sampled_from(list(KEYS)).flatmap(
-    lambda kind: fields[kind].map(lambda reported: json.dumps({KEYS[kind]: reported}).encode())
+bodies = st.sampled_from(list(KEY_BY_KIND)).flatmap(
+    lambda kind: fields[kind].map(lambda reported: json.dumps({KEY_BY_KIND[kind]: reported}).encode())
 )
 raw_callbacks = st.builds(RawCallback, st.sampled_from(["default", "c" * 64]), bodies, moments)
 

@@ -22,7 +22,7 @@ from sqlalchemy import func, select, update
 from answerback.domain.endpoints import Endpoint
 from answerback.domain.retention import Cutoffs, RetentionPolicy
 from answerback.errors import CallbackRejected, StateConflict
-from answerback.ledger import FILE_NAME, Disposition, Ledger
+from answerback.ledger import LEDGER_FILE, Disposition, Ledger
 from answerback.ledger.admin.audit import AuditAction, record_event
 from answerback.ledger.read.statistics import HourRange
 from answerback.ledger.tables import attempts, callbacks, calls, deliveries, metadata, quarantine
@@ -273,8 +273,8 @@ def test_a_file_gives_its_disk_back(tmp_path: Path) -> None:
         ledger.record([received(status(callid=f"call {n}"), after_s=n, raw=body) for n in range(500)])
         ledger.record([received(status(callid="new"), after_s=100 * DAY_S)])
         known = statistics(ledger)
-    before_bytes = (tmp_path / FILE_NAME).stat().st_size
+    before_bytes = (tmp_path / LEDGER_FILE).stat().st_size
     with closing(BACKENDS["sqlite"](tmp_path)()) as ledger:
         assert prune(ledger, calls_days=30)["callbacks"] == 500
         assert statistics(ledger) == known
-    assert (tmp_path / FILE_NAME).stat().st_size < before_bytes / 4
+    assert (tmp_path / LEDGER_FILE).stat().st_size < before_bytes / 4

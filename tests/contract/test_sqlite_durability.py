@@ -11,7 +11,7 @@ from contract.backends import sqlite
 from sqlalchemy import Engine
 
 from answerback.errors import LedgerUnavailable, UnsafeStorage
-from answerback.ledger import FILE_NAME, LedgerConfig, open_sqlite
+from answerback.ledger import LEDGER_FILE, LedgerConfig, open_sqlite
 from answerback.ledger.backends.sqlite.engine import sqlite_engine, verify_durable
 from answerback.storage.disk import FileIds, file_id
 
@@ -117,7 +117,7 @@ def test_a_ledger_that_is_not_at_its_path_takes_nothing(tmp_path: Path, loss: st
     """Lost before or within a transaction, nothing is reported as stored, and nobody reads; put back, all goes on."""
     data = tmp_path / "data"
     lose, suffix = LOSSES[loss]
-    file = data / f"{FILE_NAME}{suffix}"
+    file = data / f"{LEDGER_FILE}{suffix}"
     rolled_back: list[Callable[[], object]] = []
     with closing(sqlite(data)()) as ledger:
         ledger.record([received(status(callid="before"))])
@@ -142,7 +142,7 @@ def test_another_process_opens_the_same_files_or_none(
     """A writer that is started again does not begin to write another file, nor make one."""
     with closing(sqlite(tmp_path)()) as ledger:
         opening = LedgerConfig(data_dir=str(tmp_path), allow_unsafe_filesystem=True, file_ids=ledger.file_ids)
-        back = lose(tmp_path / FILE_NAME)
+        back = lose(tmp_path / LEDGER_FILE)
         with pytest.raises(LedgerUnavailable, match="moved or replaced"):
             opening.open()
         back()
@@ -152,7 +152,7 @@ def test_another_process_opens_the_same_files_or_none(
 @pytest.mark.parametrize("content", [b"no database" * 1000, b"", None], ids=["damaged", "empty", "replaced"])
 def test_what_cannot_be_opened_is_closed(tmp_path: Path, content: bytes | None) -> None:
     """Nothing keeps the file open while the error is reported."""
-    file = tmp_path / FILE_NAME
+    file = tmp_path / LEDGER_FILE
     if content is None:
         sqlite(tmp_path)().close()
     else:

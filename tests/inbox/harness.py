@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from answerback.domain.batches import BatchItem, decode_batch
-from answerback.inbox import FILE_NAME, Inbox, InboxConfig, InboxReader, InboxRow
+from answerback.inbox import INBOX_FILE, Inbox, InboxConfig, InboxReader, InboxRow
 
 ALL = 1_000_000_000
 """More callbacks, or bytes, than a test reads."""
@@ -67,7 +67,7 @@ async def read(inbox: Inbox, generation: bytes | None = None, after: int = 0) ->
 
 def in_file(directory: Path) -> dict[int, list[list[bytes] | None]]:
     """What a command reads: the rows of every generation, by its number."""
-    with closing(InboxReader(directory / FILE_NAME)) as reader:
+    with closing(InboxReader(directory / INBOX_FILE)) as reader:
         return {
             each.number: [bodies(row) for row in reader.read(each, each.deleted, ALL, ALL)]
             for each in reader.generations()
@@ -76,13 +76,13 @@ def in_file(directory: Path) -> dict[int, list[list[bytes] | None]]:
 
 def execute(directory: Path, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
     """Run a statement in the file, as somebody does who tampers with it."""
-    with closing(sqlite3.connect(directory / FILE_NAME, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(directory / INBOX_FILE, isolation_level=None)) as connection:
         return connection.execute(sql, values).fetchall()
 
 
 def used_bytes(directory: Path) -> int:
     """The size of the inbox on the disk."""
-    return sum(path.stat().st_size for path in directory.glob(f"{FILE_NAME}*"))
+    return sum(path.stat().st_size for path in directory.glob(f"{INBOX_FILE}*"))
 
 
 async def until_rows(directory: Path, count: int) -> None:

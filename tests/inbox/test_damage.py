@@ -12,7 +12,7 @@ import pytest
 from inbox.harness import ALL, append, config, execute, in_file, items, read, started
 
 from answerback.errors import ConfigError, LedgerUnavailable, SchemaMismatch, UnavailableReason, UnsafeStorage
-from answerback.inbox import FILE_NAME, Inbox, InboxReader
+from answerback.inbox import INBOX_FILE, Inbox, InboxReader
 from answerback.inbox.rows import PAGE_BYTES
 
 FIRST = 1 << 40
@@ -83,7 +83,7 @@ def test_rows_of_another_generation(directory: Path) -> None:
 
 def test_a_page_that_is_damaged(directory: Path) -> None:
     """Rows of other pages are read; here each row has one of its own."""
-    path = directory / FILE_NAME
+    path = directory / INBOX_FILE
     content = path.read_bytes()
     page = content.index(b"5...") // PAGE_BYTES
     path.write_bytes(content[: page * PAGE_BYTES] + b"\xff" * PAGE_BYTES + content[(page + 1) * PAGE_BYTES :])
@@ -92,7 +92,7 @@ def test_a_page_that_is_damaged(directory: Path) -> None:
 
 def test_a_damaged_page_keeps_nobody_from_appending(directory: Path) -> None:
     """What was recorded can then not be deleted; new rows are still appended and read."""
-    path = directory / FILE_NAME
+    path = directory / INBOX_FILE
     content = path.read_bytes()
     page = content.index(b"5...") // PAGE_BYTES
     path.write_bytes(content[: page * PAGE_BYTES] + b"\xff" * PAGE_BYTES + content[(page + 1) * PAGE_BYTES :])
@@ -111,7 +111,7 @@ def test_a_damaged_page_keeps_nobody_from_appending(directory: Path) -> None:
 
 def test_a_file_that_is_damaged_as_a_whole(directory: Path) -> None:
     """The start says so; rows are not given up one by one."""
-    path = directory / FILE_NAME
+    path = directory / INBOX_FILE
     path.write_bytes(b"\xff" * 4096 + path.read_bytes()[4096:])
     with pytest.raises(LedgerUnavailable) as raised:
         Inbox.open(config(directory))
@@ -122,7 +122,7 @@ def test_a_file_that_is_damaged_as_a_whole(directory: Path) -> None:
 def test_a_newer_format_is_refused(directory: Path) -> None:
     """With what to do; also to commands."""
     execute(directory, "PRAGMA user_version=2")
-    for opening in (lambda: Inbox.open(config(directory)), lambda: InboxReader(directory / FILE_NAME)):
+    for opening in (lambda: Inbox.open(config(directory)), lambda: InboxReader(directory / INBOX_FILE)):
         with pytest.raises(SchemaMismatch, match=r"has format 2, this program reads up to 1: start the newer release"):
             opening()
 
@@ -137,9 +137,9 @@ def test_another_database_is_refused(tmp_path: Path) -> None:
 
 def test_a_log_without_its_file_is_refused(directory: Path) -> None:
     """SQLite would throw it away."""
-    path = directory / FILE_NAME
+    path = directory / INBOX_FILE
     path.rename(directory / "elsewhere")
-    (directory / f"{FILE_NAME}-wal").write_bytes(b"frames")
+    (directory / f"{INBOX_FILE}-wal").write_bytes(b"frames")
     with pytest.raises(LedgerUnavailable) as raised:
         Inbox.open(config(directory))
     assert "inbox.db-wal is the log of inbox.db" in raised.value.detail
@@ -159,7 +159,7 @@ def test_an_inbox_has_one_gateway(directory: Path) -> None:
         assert other.stdout.readline() == b"open\n"
         with pytest.raises(ConfigError, match=f"inbox.dir, {directory}: another gateway uses the inbox there"):
             Inbox.open(config(directory))
-        with closing(InboxReader(directory / FILE_NAME)) as reader:
+        with closing(InboxReader(directory / INBOX_FILE)) as reader:
             assert [(each.number, each.last) for each in reader.generations()] == [(1, 9), (2, 0)]
         other.kill()
     inbox = Inbox.open(config(directory))
@@ -191,7 +191,7 @@ def test_a_file_that_was_moved(tmp_path: Path, suffix: str) -> None:
     async def scenario() -> None:
         async with started(config(tmp_path)) as inbox:
             await append(inbox, b"before")
-            path, elsewhere = tmp_path / f"{FILE_NAME}{suffix}", tmp_path / "elsewhere"
+            path, elsewhere = tmp_path / f"{INBOX_FILE}{suffix}", tmp_path / "elsewhere"
             path.rename(elsewhere)
             for attempt in (inbox.append(items(b"while away")), inbox.append(items(b"still away")), inbox.probe()):
                 with pytest.raises(LedgerUnavailable) as raised:
@@ -234,7 +234,7 @@ def test_a_file_that_was_replaced(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with started(config(tmp_path)) as inbox:
             await append(inbox, b"before")
-            path = tmp_path / FILE_NAME
+            path = tmp_path / INBOX_FILE
             path.rename(tmp_path / "elsewhere")
             path.write_bytes((tmp_path / "elsewhere").read_bytes())
             for attempt in (inbox.append(items(b"a")), inbox.append(items(b"b"))):
@@ -254,7 +254,7 @@ def test_a_locked_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         async with started(config(tmp_path)) as inbox:
             await append(inbox, b"before")
-            with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
+            with closing(sqlite3.connect(tmp_path / INBOX_FILE, isolation_level=None)) as other:
                 other.execute("BEGIN IMMEDIATE")
                 for attempt in (inbox.append(items(b"refused")), inbox.probe()):
                     with pytest.raises(LedgerUnavailable) as raised:

@@ -9,7 +9,7 @@ from inbox.harness import config
 
 from answerback.domain.batches import BatchItem, decode_batch
 from answerback.domain.number_finder import NumberFinder
-from answerback.inbox import FILE_NAME, Inbox
+from answerback.inbox import INBOX_FILE, Inbox
 from answerback.inbox.erasing import compact_inbox, count_inbox, erase_inbox
 from answerback.inbox.rows import InboxRow
 
@@ -54,9 +54,9 @@ def test_rows_of_this_and_of_former_starts_are_blanked(tmp_path: Path) -> None:
         inbox = Inbox.open(config(tmp_path))
         inbox.start()
         await append(inbox, 10)
-        assert count_inbox(tmp_path / FILE_NAME, blank) == 33
-        assert await asyncio.to_thread(erase_inbox, tmp_path / FILE_NAME, blank, lambda: None) == 33
-        await asyncio.to_thread(compact_inbox, tmp_path / FILE_NAME)
+        assert count_inbox(tmp_path / INBOX_FILE, blank) == 33
+        assert await asyncio.to_thread(erase_inbox, tmp_path / INBOX_FILE, blank, lambda: None) == 33
+        await asyncio.to_thread(compact_inbox, tmp_path / INBOX_FILE)
         assert holds(tmp_path) == []
         await inbox.append([BatchItem("default", b"later", 1)])
         older, present = inbox.generations
@@ -76,7 +76,7 @@ def test_rows_of_this_and_of_former_starts_are_blanked(tmp_path: Path) -> None:
         await inbox.stop(5)
 
     asyncio.run(fill())
-    assert holds(tmp_path) == [FILE_NAME]
+    assert holds(tmp_path) == [INBOX_FILE]
     asyncio.run(erase())
     asyncio.run(again())
     assert holds(tmp_path) == []
@@ -92,8 +92,8 @@ def test_a_body_within_another_is_that_one_alone(tmp_path: Path) -> None:
         await inbox.stop(5)
 
     asyncio.run(fill())
-    assert erase_inbox(tmp_path / FILE_NAME, NumberFinder(NEEDLE.decode()).blank_body, lambda: None) == 1
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+    assert erase_inbox(tmp_path / INBOX_FILE, NumberFinder(NEEDLE.decode()).blank_body, lambda: None) == 1
+    with closing(sqlite3.connect(tmp_path / INBOX_FILE)) as connection:
         (payload,) = connection.execute("SELECT payload FROM rows").fetchone()
     assert [item.raw for item in decode_batch(payload).items] == [b'"*********"', b"9" + NEEDLE]
 
@@ -108,10 +108,10 @@ def test_a_damaged_row_stays_damaged_without_it(tmp_path: Path) -> None:
         await inbox.stop(5)
 
     asyncio.run(fill())
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as careless, careless:
+    with closing(sqlite3.connect(tmp_path / INBOX_FILE)) as careless, careless:
         careless.execute("UPDATE rows SET payload = x'ff' || payload WHERE key & 1 = 1")
-    assert erase_inbox(tmp_path / FILE_NAME, blank, lambda: None) == 2
-    compact_inbox(tmp_path / FILE_NAME)
+    assert erase_inbox(tmp_path / INBOX_FILE, blank, lambda: None) == 2
+    compact_inbox(tmp_path / INBOX_FILE)
     assert holds(tmp_path) == []
 
     async def look() -> None:

@@ -12,7 +12,7 @@ from inbox.harness import ALL, append, bodies, config, execute, in_file, items, 
 from relay.waiting import until
 
 from answerback.errors import LedgerUnavailable, ResourceNotFound, UnavailableReason
-from answerback.inbox import FILE_NAME, Inbox, InboxReader, RecorderFailure
+from answerback.inbox import INBOX_FILE, Inbox, InboxReader, RecorderFailure
 from answerback.inbox.rows import PAGE_BYTES
 
 BODY = b'{"voiceprompt_callback":{}}'
@@ -69,7 +69,7 @@ def test_a_read_is_bounded(tmp_path: Path) -> None:
                 await inbox.append(items(BODY, BODY, BODY))
             present = inbox.present
             size_bytes = len((await inbox.read(present.id, 0, 1, 1))[0].payload or b"")
-            with closing(InboxReader(tmp_path / FILE_NAME)) as reader:
+            with closing(InboxReader(tmp_path / INBOX_FILE)) as reader:
                 for after, callbacks, most_bytes, last in (
                     (0, 1, ALL, 1),
                     (0, 8, ALL, 2),
@@ -233,7 +233,7 @@ def test_what_waits_is_counted(tmp_path: Path) -> None:
             await inbox.append(items(BODY, BODY, BODY))
             waiting = inbox.waiting()
             assert (waiting.rows, waiting.callbacks) == (3, 6)
-            with closing(InboxReader(tmp_path / FILE_NAME)) as reader:
+            with closing(InboxReader(tmp_path / INBOX_FILE)) as reader:
                 assert reader.waiting({}) == waiting
                 inbox.mark_recorded(older, 1)
                 inbox.mark_recorded(inbox.present.id, 1)
@@ -263,7 +263,7 @@ def test_the_next_start_knows_what_waits_before_it_has_asked_the_ledger(
                 await inbox.append(items(*[BODY] * (number + 1)))
             inbox.mark_recorded(inbox.present.id, 3)
             if dies:
-                with closing(sqlite3.connect(tmp_path / "first" / FILE_NAME)) as file:
+                with closing(sqlite3.connect(tmp_path / "first" / INBOX_FILE)) as file:
                     recorded = "SELECT max(recorded) FROM generations"
                     await until(lambda: file.execute(recorded).fetchone() == (3,))
                 shutil.copytree(tmp_path / "first", tmp_path / "second", ignore=shutil.ignore_patterns("*-shm"))
@@ -287,7 +287,7 @@ def test_a_command_reads_why_nothing_is_recorded(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("answerback.inbox.appender._TICK_S", 0.01)
 
     def kept() -> RecorderFailure | None:
-        with closing(InboxReader(tmp_path / FILE_NAME)) as reader:
+        with closing(InboxReader(tmp_path / INBOX_FILE)) as reader:
             return reader.failure()
 
     async def scenario() -> None:

@@ -13,7 +13,7 @@ from inbox.harness import ALL, bodies, config
 from inbox.power_cut_bodies import body
 
 from answerback.errors import LedgerUnavailable
-from answerback.inbox import FILE_NAME, Inbox, InboxReader
+from answerback.inbox import INBOX_FILE, Inbox, InboxReader
 
 HERE = Path(__file__).parent
 SEED = int(os.environ.get("SEED", str(random.randrange(2**32))))
@@ -30,7 +30,7 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> list[Event]:
 def left_rows(place: Path) -> dict[tuple[int, int], list[bytes] | None]:
     """What the next start finds."""
     Inbox.open(config(place)).close()
-    with closing(InboxReader(place / FILE_NAME)) as reader:
+    with closing(InboxReader(place / INBOX_FILE)) as reader:
         return {
             (each.number, row.position): bodies(row)
             for each in reader.generations()

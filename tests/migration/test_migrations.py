@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 from answerback.errors import LedgerUnavailable, SchemaMismatch
-from answerback.ledger import FILE_NAME, Ledger, migrations, open_sqlite
+from answerback.ledger import LEDGER_FILE, Ledger, migrations, open_sqlite
 from answerback.ledger.backends.sqlite.engine import sqlite_engine
 from answerback.ledger.tables import metadata
 
@@ -44,7 +44,7 @@ def opened(directory: Path, *, migrate: bool = False) -> Ledger:
 @contextmanager
 def file_of(directory: Path) -> Iterator[Engine]:
     """The ledger's file, without the ledger."""
-    engine = sqlite_engine(directory / FILE_NAME, 1)
+    engine = sqlite_engine(directory / LEDGER_FILE, 1)
     try:
         yield engine
     finally:
@@ -177,7 +177,7 @@ def test_another_schema_is_refused(tmp_path: Path, revision: str, *, migrate: bo
     with pytest.raises(SchemaMismatch) as reported:
         opened(tmp_path, migrate=migrate)
     said = str(reported.value)
-    assert f"{FILE_NAME}: its schema is {revision}, not this program's {migrations.HEAD}" in said
+    assert f"{LEDGER_FILE}: its schema is {revision}, not this program's {migrations.HEAD}" in said
     assert all(
         way in said for way in ("newer program made it, upgrade", "answerback export callbacks", "answerback import")
     )

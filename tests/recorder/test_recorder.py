@@ -22,7 +22,7 @@ from structlog.testing import capture_logs
 from answerback.domain.calls import fold
 from answerback.domain.models import CallbackKind
 from answerback.errors import PositionConflict
-from answerback.inbox import FILE_NAME
+from answerback.inbox import INBOX_FILE
 from answerback.ledger import DeliveryJob, Disposition, Ledger, LedgerConfig
 from answerback.ledger.commands import Command, LogPositions, ProbeWrite, RecordLog
 from answerback.ledger.tables import call_key, callbacks, calls
@@ -227,7 +227,7 @@ async def test_damaged_rows(ledger: Ledger, tmp_path: Path) -> None:
     async with opened(tmp_path) as inbox:
         for n in range(4):
             await append(inbox, [status(callid=f"c{n}")])
-    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as file:
+    with closing(sqlite3.connect(tmp_path / INBOX_FILE, isolation_level=None)) as file:
         file.execute(
             "UPDATE rows SET payload = zeroblob(9) WHERE key IN (SELECT key FROM rows ORDER BY key LIMIT 2 OFFSET 1)"
         )

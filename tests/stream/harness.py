@@ -21,7 +21,7 @@ from sqlalchemy import func, select
 
 from answerback.domain.batches import BatchItem
 from answerback.errors import LedgerUnavailable, UnavailableReason
-from answerback.ledger import FILE_NAME, Ledger, LedgerConfig, open_sqlite
+from answerback.ledger import LEDGER_FILE, Ledger, LedgerConfig, open_sqlite
 from answerback.ledger.commands import ProbeWrite
 from answerback.ledger.tables import call_key, callbacks, calls
 from answerback.ledger.writer.client import WriterClient
@@ -201,14 +201,14 @@ def ledger(data_dir: Path) -> "closing[Ledger]":
 
 def everything(data_dir: Path) -> list[str]:
     """All rows of the ledger, as text, but for the one that is written to try the disk."""
-    with closing(sqlite3.connect(data_dir / FILE_NAME)) as database:
+    with closing(sqlite3.connect(data_dir / LEDGER_FILE)) as database:
         return [line for line in database.iterdump() if line.startswith("INSERT") and '"write_probes"' not in line]
 
 
 @contextmanager
 def locked(data_dir: Path) -> Iterator[None]:
     """Somebody else holds the ledger's file."""
-    with closing(sqlite3.connect(data_dir / FILE_NAME, isolation_level=None)) as database:
+    with closing(sqlite3.connect(data_dir / LEDGER_FILE, isolation_level=None)) as database:
         database.execute("BEGIN IMMEDIATE")
         yield
 

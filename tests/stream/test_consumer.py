@@ -24,7 +24,7 @@ from stream.harness import (
     stream_config,
 )
 
-from answerback.ledger import FILE_NAME
+from answerback.ledger import LEDGER_FILE
 from answerback.stream import Publisher, Stream
 from answerback.stream.stream_config import ACK_WAIT_S
 
@@ -198,7 +198,7 @@ async def test_a_callback_that_the_ledger_refuses(nats_server: NatsCluster, tmp_
         await _await_recorded(stream, 3, at_work)
         set_aside: list[int] = []
         at_work.writer.on_set_aside = set_aside.append
-        with closing(sqlite3.connect(data / FILE_NAME)) as database:
+        with closing(sqlite3.connect(data / LEDGER_FILE)) as database:
             database.execute(
                 "CREATE TRIGGER poison BEFORE INSERT ON calls WHEN NEW.callid = 'poison'"
                 " BEGIN SELECT RAISE(ABORT, 'out of range'); END"

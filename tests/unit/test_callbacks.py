@@ -10,7 +10,7 @@ from builders import (
     ANSWERED,
     CALLIDS,
     ENDED,
-    KEYS,
+    KEY_BY_KIND,
     PAYLOADS,
     STARTED,
     UUID1,
@@ -83,7 +83,7 @@ def body_of(callback: AnyCallback, **changes: object) -> bytes:
     """The body of `callback` with some fields as given, `...` for left out."""
     fields = wire_fields(callback) | changes
     return json.dumps(
-        {KEYS[callback.kind]: {name: value for name, value in fields.items() if value is not ...}}
+        {KEY_BY_KIND[callback.kind]: {name: value for name, value in fields.items() if value is not ...}}
     ).encode()
 
 
@@ -128,14 +128,14 @@ def test_no_payload_is_left_out() -> None:
 
 def test_the_four_keys_of_the_contract() -> None:
     """The contract has four callback keys."""
-    assert set(CALLBACK_KEYS) == set(KEYS.values())
+    assert set(CALLBACK_KEYS) == set(KEY_BY_KIND.values())
 
 
 @pytest.mark.parametrize(("callback", "field"), REQUIRED)
 def test_a_missing_field_is_named(callback: AnyCallback, field: str) -> None:
     """A callback that lacks a required field is refused by that field's name."""
     error = refusal(body_of(callback, **{field: ...}))
-    path = f"{KEYS[callback.kind]}.{field}"
+    path = f"{KEY_BY_KIND[callback.kind]}.{field}"
     assert isinstance(error, InvalidCallbackField)
     assert (error.field, error.errmsg, str(error)) == (path, f"{path}: required", f"{path}: required")
 
@@ -174,7 +174,7 @@ def test_a_float_that_holds_no_whole_number_is_refused() -> None:
 @pytest.mark.parametrize("callback", ONE_OF_EACH)
 def test_null_siblings_of_a_callback_are_none(callback: AnyCallback) -> None:
     """A serialiser that writes every key of its class means the one that is not null."""
-    document = dict.fromkeys(KEYS.values()) | {KEYS[callback.kind]: wire_fields(callback)}
+    document = dict.fromkeys(KEY_BY_KIND.values()) | {KEY_BY_KIND[callback.kind]: wire_fields(callback)}
     assert parse(json.dumps(document).encode()) == callback
 
 
@@ -214,7 +214,7 @@ def test_an_ill_typed_field_is_named(callback: AnyCallback, field: str, value: o
     """An array, an object, a boolean or a fraction is refused by the field's name."""
     error = refusal(body_of(callback, **{field: value}))
     assert isinstance(error, InvalidCallbackField)
-    assert (error.field, "13788888888" in error.errmsg) == (f"{KEYS[callback.kind]}.{field}", False)
+    assert (error.field, "13788888888" in error.errmsg) == (f"{KEY_BY_KIND[callback.kind]}.{field}", False)
     assert error.errmsg.startswith(f"{error.field}: expected ")
 
 
@@ -222,7 +222,7 @@ def test_an_ill_typed_field_is_named(callback: AnyCallback, field: str, value: o
 def test_null_for_a_required_field_is_refused(callback: AnyCallback, field: str) -> None:
     """Null is no value."""
     error = refusal(body_of(callback, **{field: None}))
-    assert (type(error), error.field) == (InvalidCallbackField, f"{KEYS[callback.kind]}.{field}")
+    assert (type(error), error.field) == (InvalidCallbackField, f"{KEY_BY_KIND[callback.kind]}.{field}")
 
 
 @pytest.mark.parametrize("value", ["3", "-1", "", "00", " 0", "0.0", "ok", "10", 3, -1, 0.5, 10**30])
@@ -253,7 +253,7 @@ def test_the_last_second_of_ten_digits_is_a_time(field: str) -> None:
 @pytest.mark.parametrize("value", ["x", "-1", "1.5", "１", "2147483648", "9" * 200, -1, 2**31, 10**30])
 def test_a_number_out_of_bounds_is_refused(callback: AnyCallback, field: str, value: object) -> None:
     """Minutes and codes are whole numbers that every database holds."""
-    assert refusal(body_of(callback, **{field: value})).field == f"{KEYS[callback.kind]}.{field}"
+    assert refusal(body_of(callback, **{field: value})).field == f"{KEY_BY_KIND[callback.kind]}.{field}"
 
 
 def test_an_empty_failure_code_is_refused() -> None:
@@ -265,7 +265,7 @@ def test_an_empty_failure_code_is_refused() -> None:
 def test_an_empty_callid_is_refused(callback: AnyCallback) -> None:
     """A callback of no call is none."""
     error = refusal(body_of(callback, callid=""))
-    assert error.errmsg == f"{KEYS[callback.kind]}.callid: is empty"
+    assert error.errmsg == f"{KEY_BY_KIND[callback.kind]}.callid: is empty"
 
 
 def test_an_empty_key_press_is_refused() -> None:
@@ -288,7 +288,7 @@ def test_nul_and_overlong_text_are_refused(callback: AnyCallback, field: str) ->
     """NUL, which PostgreSQL cannot hold, and more than 256 characters are refused by the field's name."""
     for value in ("a\0b", "\0", "x" * 257, "1" * 4000):
         error = refusal(body_of(callback, **{field: value}))
-        assert (type(error), error.field) == (InvalidCallbackField, f"{KEYS[callback.kind]}.{field}")
+        assert (type(error), error.field) == (InvalidCallbackField, f"{KEY_BY_KIND[callback.kind]}.{field}")
 
 
 @pytest.mark.parametrize("field", ["callid", "mobile", "nationcode", "call_from"])
@@ -302,12 +302,14 @@ def test_text_of_full_length_is_kept(field: str) -> None:
 @pytest.mark.parametrize("second", ONE_OF_EACH[1:])
 def test_two_callbacks_in_one_body_are_refused(second: AnyCallback) -> None:
     """A body holds one callback; the second is named."""
-    body = {KEYS[CallbackKind.PROMPT]: wire_fields(status()), KEYS[second.kind]: wire_fields(second)}
+    body = {KEY_BY_KIND[CallbackKind.PROMPT]: wire_fields(status()), KEY_BY_KIND[second.kind]: wire_fields(second)}
     error = refusal(json.dumps(body).encode())
-    assert error.errmsg == f"{KEYS[second.kind]}: must not come with voiceprompt_callback: a body has one callback"
+    assert (
+        error.errmsg == f"{KEY_BY_KIND[second.kind]}: must not come with voiceprompt_callback: a body has one callback"
+    )
 
 
-@pytest.mark.parametrize("key", KEYS.values())
+@pytest.mark.parametrize("key", KEY_BY_KIND.values())
 @pytest.mark.parametrize("value", [None, [], "13788888888", 13788888888, True, 1.5])
 def test_a_callback_that_is_no_object_is_refused(key: str, value: object) -> None:
     """Under a callback key stands an object."""
@@ -342,7 +344,7 @@ def test_what_is_wrong_with_a_body_that_is_not_json(body: bytes, errmsg: str) ->
         wire(status())[:-1],
         wire(status()) + b"x",
         wire(status()) * 2,
-        json.dumps({KEYS[CallbackKind.PROMPT]: wire_fields(status())}).encode("utf-16"),
+        json.dumps({KEY_BY_KIND[CallbackKind.PROMPT]: wire_fields(status())}).encode("utf-16"),
         b"voiceprompt_callback=1",
         b'{"voiceprompt_callback": NaN}',
         b'{"voiceprompt_callback": {"mobile": "\\ud800"}}',
@@ -458,7 +460,7 @@ def nearly_callbacks(draw: st.DrawFn) -> bytes:
             fields[name] = draw(NEARLY_RIGHT)
         for name in draw(st.lists(st.sampled_from(sorted(fields)), max_size=1)):
             del fields[name]
-        document[KEYS[callback.kind]] = fields
+        document[KEY_BY_KIND[callback.kind]] = fields
     return draw(st.sampled_from([b"", BOM])) + json.dumps(document, ensure_ascii=draw(st.booleans())).encode(
         "utf-8", "surrogatepass"
     )
@@ -493,7 +495,7 @@ def test_a_refusal_repeats_nobodys_number(at: tuple[AnyCallback, str], data: st.
         )
     )
     fields = wire_fields(callback) | {field: value}
-    document = {KEYS[callback.kind]: {**fields, number: number}, number: {number: number}}
+    document = {KEY_BY_KIND[callback.kind]: {**fields, number: number}, number: {number: number}}
     text = json.dumps(document)
     cut = data.draw(st.sampled_from([0, 1, 2, 20]))
     outcome = outcome_of(text[: len(text) - cut].encode())

@@ -15,7 +15,7 @@ from answerback.emulator.cloud import EmulatedCall, callback_fields
 from answerback.emulator.outcomes import SCRIPT_ROWS, SHARES, CallbackOrder, CallScript, ScriptRow, choose_script
 from answerback.emulator.send_requests import SendRequest
 from answerback.emulator.timeline import CallPhase, build_timeline, call_times, callback_kind
-from answerback.tencent.wire import CALLBACK_KEYS
+from answerback.tencent.wire import KEY_BY_KIND
 
 CHANCE = random.Random(1)
 NUMBER = "13800138"
@@ -155,7 +155,7 @@ def test_callbacks_say_what_happened(row: ScriptRow, sent_as: CallbackKind) -> N
         kind = callback_kind(step.phase, sent_as)
         if kind is None:
             continue
-        said = parse(msgspec.json.encode({CALLBACK_KEYS[kind]: callback_fields(call, kind, step.key, "95000")}))
+        said = parse(msgspec.json.encode({KEY_BY_KIND[kind]: callback_fields(call, kind, step.key, "95000")}))
         assert (said.callid, said.nationcode, said.mobile, said.call_from) == ("c", "86", order.mobile, "95000")
         if isinstance(said, KeyPress):
             assert said.key == step.key

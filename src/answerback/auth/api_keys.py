@@ -11,12 +11,11 @@ from typing import Any, Protocol
 from answerback.auth.server_secret import load_or_create_line
 from answerback.domain.endpoints import validate_endpoint_name
 from answerback.domain.masking import MASKS
-from answerback.domain.models import ApiKey, Role
+from answerback.domain.models import ADMIN_KEY_FILE, ApiKey, Role
 from answerback.domain.phone_numbers import is_number_like
 from answerback.errors import FullNumbersRequired
 from answerback.ledger.admin.api_keys import KeyDraft
 
-FILE_NAME = "admin-key"
 ADMIN = "admin"
 
 _PREFIX = "ab_"
@@ -72,7 +71,7 @@ class AdminKey:
     @classmethod
     def load_or_create(cls, data_dir: Path) -> "AdminKey":
         """Read the key of `data_dir`, or make it. Raises ConfigError where the file holds none or cannot be used."""
-        path = data_dir / FILE_NAME
+        path = data_dir / ADMIN_KEY_FILE
         key, created = load_or_create_line(path, generate_api_key)
         return cls(key, created=created, created_at=datetime.fromtimestamp(path.stat().st_mtime, UTC))
 
@@ -135,7 +134,7 @@ def draft_api_key(name: str, role: Role, *, full_numbers: bool) -> tuple[str, Ke
 def validate_key_name(name: str) -> str | None:
     """What is wrong with the name of a key, or None; digits alone are an id."""
     if name == ADMIN:
-        return f"{ADMIN} is the key in the file {FILE_NAME}"
+        return f"{ADMIN} is the key in the file {ADMIN_KEY_FILE}"
     return validate_endpoint_name(name)
 
 

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from answerback.errors import ConfigError
 
-FILE_NAME = "server-secret"
+SERVER_SECRET_FILE = "server-secret"  # noqa: S105  # the name of a file
 MIN_SECRET_LENGTH = 32
 
 _OWNER_ONLY = 0o600
@@ -34,12 +34,12 @@ class ServerSecret:
         """`secret`, which is set for all processes alike, or that of the data directory. Raises ConfigError."""
         if secret is not None:
             return cls(secret.get_secret_value())
-        return cls(load_or_create_line(data_dir / FILE_NAME, secrets.token_urlsafe)[0])
+        return cls(load_or_create_line(data_dir / SERVER_SECRET_FILE, secrets.token_urlsafe)[0])
 
     @classmethod
     def find(cls, data_dir: Path, secret: SecretStr | None = None) -> "ServerSecret | None":
         """The same, but None where there is none yet: for a command that only looks. Raises ConfigError."""
-        has_one = secret is not None or (data_dir / FILE_NAME).exists()
+        has_one = secret is not None or (data_dir / SERVER_SECRET_FILE).exists()
         return cls.load_or_create(data_dir, secret) if has_one else None
 
 

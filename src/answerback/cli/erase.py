@@ -157,10 +157,10 @@ def _erase_here(settings: "Settings", inbox: Path | None, number: str) -> Erasur
 
 def _inbox(settings: "Settings") -> Path | None:
     """The inbox of this machine, where there is one."""
-    from answerback.inbox import FILE_NAME
+    from answerback.inbox import INBOX_FILE
     from answerback.service.factories import inbox_config
 
-    path = inbox_config(settings).directory / FILE_NAME
+    path = inbox_config(settings).directory / INBOX_FILE
     return path if path.exists() else None
 
 

@@ -21,7 +21,7 @@ from answerback.errors import ConfigError
 from answerback.imports import Importer, ImportSummary, InputFile, open_input
 from answerback.imports.files import total_size
 from answerback.imports.texts import check_encoding, iter_lines
-from answerback.ledger import FILE_NAME, Ledger
+from answerback.ledger import LEDGER_FILE, Ledger
 from answerback.ledger.admin.audit import CLI_ACTOR, AuditAction
 from answerback.ledger.commands import RecordAuditEvent
 from answerback.service.ledger_config import ledger_config
@@ -66,7 +66,7 @@ def import_(
         result = {"files": len(files), **msgspec.structs.asdict(importer.summary), "faults": faults, "dry_run": dry_run}
         print_json(result)
     else:
-        _show(importer.summary, len(files), None if dry_run else settings.server.data_dir / FILE_NAME)
+        _show(importer.summary, len(files), None if dry_run else settings.server.data_dir / LEDGER_FILE)
     if faults:
         fail(escape("; ".join(map(tr_message, faults))))
 

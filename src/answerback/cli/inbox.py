@@ -14,7 +14,7 @@ from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settin
 from answerback.cli.output import AsJson, out, print_fields, print_json
 from answerback.cli.progress import ProgressBars, RateColumn
 from answerback.errors import ConfigError
-from answerback.inbox import FILE_NAME, InboxReader, lock_inbox
+from answerback.inbox import INBOX_FILE, InboxReader, lock_inbox
 from answerback.ledger.admin.audit import CLI_ACTOR, AuditAction
 from answerback.ledger.commands import LogPositions, RecordAuditEvent
 from answerback.recorder import record_inbox_file
@@ -32,14 +32,14 @@ def inbox() -> None:
 
 @app.command("record")
 def record(
-    file: Annotated[Path, typer.Argument(help=f"The inbox, {FILE_NAME}, or the directory that it is in.")],
+    file: Annotated[Path, typer.Argument(help=f"The inbox, {INBOX_FILE}, or the directory that it is in.")],
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
     """Record a dead gateway's inbox into the ledger, with its deliveries. What the ledger has already is skipped."""
-    path = file / FILE_NAME if file.is_dir() else file
+    path = file / INBOX_FILE if file.is_dir() else file
     settings = load_cli_settings(config, data_dir=data_dir, database_url=database_url)
     os.umask(_OWNER_ONLY)
     with (
@@ -71,7 +71,7 @@ def record(
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Let no gateway open the inbox meanwhile. Raises ConfigError where one has it open."""
-    if path.name != FILE_NAME or not path.exists():  # no gateway uses it
+    if path.name != INBOX_FILE or not path.exists():  # no gateway uses it
         yield
         return
     try:

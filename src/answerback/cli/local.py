@@ -80,10 +80,10 @@ class _Reader:
 
     def inbox(self) -> InboxView | None:
         """What waits in the inbox of this machine; None where there is none, or, as standard error says then, it cannot be read."""
-        from answerback.inbox import FILE_NAME, InboxReader
+        from answerback.inbox import INBOX_FILE, InboxReader
         from answerback.service.factories import inbox_config
 
-        path = inbox_config(self.settings).directory / FILE_NAME
+        path = inbox_config(self.settings).directory / INBOX_FILE
         if not path.exists():
             return None
         try:

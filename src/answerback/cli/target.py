@@ -157,15 +157,15 @@ class GatewayTarget:
 
     def _running_here(self) -> RemoteGateway:
         """The gateway that runs on the data directory, with its admin key if no other is given. Raises ConfigError."""
-        from answerback.auth.api_keys import FILE_NAME as KEY_NAME
+        from answerback.domain.models import ADMIN_KEY_FILE
         from answerback.service.urls import URL_NAME
 
         directory = self.settings.server.data_dir
         url = _read_line(directory / URL_NAME, "no gateway is running here: start it with `answerback serve`")
         key_name, key = self._read_key()
         if key is None or (key_name == _KEY and os.environ.get(_URL)):  # which that key is for
-            key_name = str(directory / KEY_NAME)
-            key = _read_line(directory / KEY_NAME, "there is no API key here: name its file with --key-file")
+            key_name = str(directory / ADMIN_KEY_FILE)
+            key = _read_line(directory / ADMIN_KEY_FILE, "there is no API key here: name its file with --key-file")
         return RemoteGateway(name=str(directory / URL_NAME), key_name=key_name, profile=Profile(url=url, key=key))
 
 

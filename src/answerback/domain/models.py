@@ -254,6 +254,10 @@ class AlertState(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
+ADMIN_KEY_FILE = "admin-key"
+"""The file in the data directory that holds the key with all rights."""
+
+
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     """An API key. `id` 0 is the admin key of the data directory, which no ledger holds.
 

@@ -20,7 +20,7 @@ from answerback.emulator.outcomes import SHARES, CallScript, choose_script
 from answerback.emulator.send_requests import Account, Application, SendRequest
 from answerback.emulator.timeline import CallPhase, TimelineStep, build_timeline, callback_kind, compute_charge
 from answerback.emulator.vendor_errors import SendRejected, VendorError
-from answerback.tencent.wire import CALLBACK_KEYS
+from answerback.tencent.wire import KEY_BY_KIND
 
 MAX_CALLS = 10_000
 """Calls that are remembered; the oldest finished ones are forgotten."""
@@ -179,7 +179,7 @@ class Cloud:
         if kind is CallbackKind.KEY:
             self._record_phase(call, step)
         fields = callback_fields(call, kind, step.key, self.account.applications[call.request.app_id].call_from)
-        callbacks = inject_faults(self._faults, CALLBACK_KEYS[kind], fields, self._chance)
+        callbacks = inject_faults(self._faults, KEY_BY_KIND[kind], fields, self._chance)
         await asyncio.gather(*[self._deliver(call, kind, step.key, callback, tried) for callback in callbacks])
 
     async def _deliver(

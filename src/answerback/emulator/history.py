@@ -15,7 +15,7 @@ import msgspec
 
 from answerback.domain.failure_reasons import FAILURE_REASONS
 from answerback.domain.models import CallbackKind, Result
-from answerback.tencent.wire import CALLBACK_KEYS
+from answerback.tencent.wire import KEY_BY_KIND
 
 CHINA = timezone(timedelta(hours=8))
 CHANNELS = ("default", "alerts", "codes")
@@ -85,7 +85,7 @@ def call_callbacks(callid: str, started_at: datetime, channel: str, chance: rand
     answered_share = _ANSWERED_BY_HOUR[local.hour] * (_WEEKEND_ANSWERED if _is_weekend(local) else 1)
 
     def past(kind: CallbackKind, after_s: float, **fields: object) -> PastCallback:
-        body = _encode({CALLBACK_KEYS[kind]: base | fields})
+        body = _encode({KEY_BY_KIND[kind]: base | fields})
         return PastCallback(channel, datetime.fromtimestamp(started_s + after_s, UTC), body)
 
     def status(result: Result, ended_s: int, fee: int = 0, accepted_s: int = 0) -> PastCallback:

@@ -6,10 +6,10 @@ from answerback.inbox.file import lock_inbox
 from answerback.inbox.inbox import Inbox
 from answerback.inbox.reader import InboxReader
 from answerback.inbox.rows import Generation, InboxRow
-from answerback.inbox.schema import FILE_NAME
+from answerback.inbox.schema import INBOX_FILE
 
 __all__ = [
-    "FILE_NAME",
+    "INBOX_FILE",
     "Generation",
     "Inbox",
     "InboxConfig",

@@ -14,7 +14,7 @@ from answerback.inbox.backlog import RecorderFailure
 from answerback.inbox.config import InboxConfig
 from answerback.inbox.reading import read_end, read_generations
 from answerback.inbox.rows import PAGE_BYTES, StoredRow, Totals, key_of, position_of
-from answerback.inbox.schema import FILE_NAME, connect, connect_writer, ensure_format
+from answerback.inbox.schema import INBOX_FILE, connect, connect_writer, ensure_format
 from answerback.storage.disk import (
     SQLiteFiles,
     check_wal,
@@ -24,7 +24,7 @@ from answerback.storage.disk import (
 )
 from answerback.storage.sqlite_errors import sqlite_unavailable
 
-LOCK_NAME = "inbox.lock"
+INBOX_LOCK = "inbox.lock"
 
 _MAX_WAL_BYTES = 8 * 1024 * 1024
 _SMALL_FRACTION = 8
@@ -69,7 +69,7 @@ class InboxFile:
         directory = config.directory
         if not config.allow_unsafe_filesystem:
             require_durable_filesystem(directory, "inbox.dir")
-        self.path = directory / FILE_NAME
+        self.path = directory / INBOX_FILE
         self.wal_bytes = 0
         self.max_wal_bytes = min(_MAX_WAL_BYTES, config.max_bytes // _SMALL_FRACTION)
         self.checkpoint_bytes = self.max_wal_bytes // 2
@@ -277,7 +277,7 @@ def _make_directory(directory: Path) -> None:
 
 def lock_inbox(directory: Path) -> int:
     """Lock the inbox until the descriptor is closed or the process ends."""
-    path = directory / LOCK_NAME
+    path = directory / INBOX_LOCK
     try:
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from answerback.errors import UnavailableReason
 from answerback.inbox.rows import Generation, InboxRow, Sealer, StoredRow, Totals, key_of, position_of, stored_bytes
-from answerback.inbox.schema import FILE_NAME
+from answerback.inbox.schema import INBOX_FILE
 from answerback.storage.sqlite_errors import sqlite_reason, sqlite_unavailable
 
 COLUMNS = "key, appended_us, callbacks, total_callbacks, total_bytes, checksum, payload"
@@ -36,7 +36,7 @@ def read_rows(
             rows.skip_to(generation.last)
     except sqlite3.DatabaseError as error:
         if sqlite_reason(error) is not UnavailableReason.DAMAGED:
-            raise sqlite_unavailable(error, FILE_NAME) from error
+            raise sqlite_unavailable(error, INBOX_FILE) from error
         _read_singly(connection, generation, rows)
     return rows.rows
 
@@ -49,13 +49,13 @@ def _read_singly(connection: sqlite3.Connection, generation: Generation, rows: "
     try:
         connection.execute("SELECT id FROM generations WHERE number = ?", (generation.number,)).fetchall()
     except sqlite3.DatabaseError as error:
-        raise sqlite_unavailable(error, FILE_NAME) from error
+        raise sqlite_unavailable(error, INBOX_FILE) from error
     for position in range(rows.position + 1, min(generation.last, rows.position + _MOST_TRIED) + 1):
         try:
             found = connection.execute(_SELECT_ONE, (key_of(generation.number, position),)).fetchall()
         except sqlite3.DatabaseError as error:
             if sqlite_reason(error) is not UnavailableReason.DAMAGED:
-                raise sqlite_unavailable(error, FILE_NAME) from error
+                raise sqlite_unavailable(error, INBOX_FILE) from error
             found = []
         if not rows.take(map(StoredRow._make, found)):
             return

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from answerback.errors import SchemaMismatch, UnsafeStorage
 from answerback.inbox.rows import PAGE_BYTES
 
-FILE_NAME = "inbox.db"
+INBOX_FILE = "inbox.db"
 FORMAT = 1
 """Raised with each change that an older program would misread; a newer program reads all formats up to its own."""
 

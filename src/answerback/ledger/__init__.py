@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from answerback.ledger.factory import FILE_NAME, LedgerConfig, open_postgresql, open_sqlite
+    from answerback.ledger.factory import LEDGER_FILE, LedgerConfig, open_postgresql, open_sqlite
     from answerback.ledger.ledger import Ledger
     from answerback.ledger.types import (
         AttemptRecord,
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "FILE_NAME",
+    "LEDGER_FILE",
     "AttemptRecord",
     "DeliveryJob",
     "Disposition",
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 _MODULES = {"Ledger": "ledger"} | dict.fromkeys(
-    ("FILE_NAME", "LedgerConfig", "open_postgresql", "open_sqlite"), "factory"
+    ("LEDGER_FILE", "LedgerConfig", "open_postgresql", "open_sqlite"), "factory"
 )
 
 

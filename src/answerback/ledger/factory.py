@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import Engine
 
+from answerback.domain.models import ADMIN_KEY_FILE
 from answerback.errors import LedgerUnavailable, UnavailableReason, UnsafeStorage
 from answerback.ledger import migrations
 from answerback.ledger.backends.driver_errors import translate_driver_errors
@@ -24,8 +25,7 @@ from answerback.storage.disk import (
     require_durable_filesystem,
 )
 
-FILE_NAME = "ledger.db"
-_ADMIN_KEY_NAME = "admin-key"  # made once the ledger is there: see `access`
+LEDGER_FILE = "ledger.db"
 DEFAULT_QUARANTINE_BYTES = 64 * 1024 * 1024
 DEFAULT_QUARANTINE_PER_MINUTE = 6_000
 DEFAULT_LOCK_TIMEOUT_S = 2.0
@@ -53,7 +53,7 @@ class LedgerConfig(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def location(self) -> str:
         """Where the ledger is, in words that hold no secret."""
-        return str(Path(self.data_dir) / FILE_NAME) if self.url is None else redact_url(self.url)
+        return str(Path(self.data_dir) / LEDGER_FILE) if self.url is None else redact_url(self.url)
 
     def open(self, *, migrate: bool = False, allow_offline: bool = False, new_ledger: bool = False) -> Ledger:
         """Open it, as `open_sqlite` and `open_postgresql` do; a database that is away is no error to who is `allow_offline`."""
@@ -109,11 +109,11 @@ def open_sqlite(
         raise LedgerUnavailable(
             UnavailableReason.READ_ONLY, f"server.data_dir, {data_dir}: cannot be made: {error.strerror}"
         ) from error
-    path = data_dir / FILE_NAME
-    if not has_content(path) and (data_dir / _ADMIN_KEY_NAME).exists() and not new_ledger:
+    path = data_dir / LEDGER_FILE
+    if not has_content(path) and (data_dir / ADMIN_KEY_FILE).exists() and not new_ledger:
         raise LedgerUnavailable(
             UnavailableReason.MOVED,
-            f"server.data_dir, {data_dir}: it was used before, as it contains {_ADMIN_KEY_NAME}, but {FILE_NAME} {missing_reason(path)}: put it "
+            f"server.data_dir, {data_dir}: it was used before, as it contains {ADMIN_KEY_FILE}, but {LEDGER_FILE} {missing_reason(path)}: put it "
             "back, from a backup if need be, or begin a new one with `answerback serve --new-ledger`",
         )
     if file_ids is not None and file_id(str(path)) != file_ids[0]:

@@ -23,8 +23,7 @@ from answerback.errors import LedgerUnavailable
 from answerback.exports.process import ExportManager
 from answerback.feed.activity_feed import ActivityFeed
 from answerback.heartbeat import Heartbeat
-from answerback.inbox import FILE_NAME as INBOX_NAME
-from answerback.inbox import Inbox
+from answerback.inbox import INBOX_FILE, Inbox
 from answerback.intake import BulkSubmitter
 from answerback.ledger.admin.audit import GATEWAY
 from answerback.ledger.admin.instances import Instance
@@ -251,7 +250,7 @@ class Backend:
             self._ledger,
             writer,
             lambda: writer.config,
-            inbox_config(settings).directory / INBOX_NAME if front.inbox is not None else None,
+            inbox_config(settings).directory / INBOX_FILE if front.inbox is not None else None,
             self._secret.erasure_key,
             self._status.erasable_us,
             self.relay.on_erased,

@@ -17,13 +17,12 @@ from urllib.parse import quote
 
 import msgspec
 
-from answerback.auth.api_keys import FILE_NAME as KEY_FILE
-from answerback.auth.server_secret import FILE_NAME as SECRET_FILE
+from answerback.auth.server_secret import SERVER_SECRET_FILE
 from answerback.config import Settings
+from answerback.domain.models import ADMIN_KEY_FILE
 from answerback.errors import ConfigError, LedgerUnavailable, UnavailableReason
-from answerback.inbox import FILE_NAME as INBOX_FILE
-from answerback.inbox import InboxReader
-from answerback.ledger import FILE_NAME as LEDGER_FILE
+from answerback.inbox import INBOX_FILE, InboxReader
+from answerback.ledger import LEDGER_FILE
 from answerback.service.factories import inbox_config
 from answerback.storage.disk import check_wal, fsync_directory, has_content, nearest_existing_parent
 from answerback.storage.sqlite_errors import sqlite_unavailable
@@ -31,7 +30,7 @@ from answerback.storage.sqlite_errors import sqlite_unavailable
 MANIFEST_FILE = "backup.json"
 FORMAT = 1
 DATABASES = (INBOX_FILE, LEDGER_FILE)
-SECRETS = (SECRET_FILE, KEY_FILE)
+SECRETS = (SERVER_SECRET_FILE, ADMIN_KEY_FILE)
 
 _TABLES = ("calls", "callbacks", "deliveries")
 _PAGES = 2048
@@ -163,9 +162,9 @@ def _left_out(settings: Settings, sources: dict[str, Path]) -> list[str]:
         found.append("the ledger, which is in PostgreSQL: back it up now, after this, with its own tools (pg_dump)")
     if settings.stream.url is not None:
         found.append("the stream, which has what is not recorded yet")
-    if settings.server.secret is not None and SECRET_FILE not in sources:
+    if settings.server.secret is not None and SERVER_SECRET_FILE not in sources:
         found.append("server.secret, which is in the settings")
-    if settings.server.admin_key is not None and KEY_FILE not in sources:
+    if settings.server.admin_key is not None and ADMIN_KEY_FILE not in sources:
         found.append("server.admin_key, which is in the settings")
     return [*found, "the settings, with the certificates that they name"]
 

@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from answerback.auth.api_keys import FILE_NAME as KEY_FILE
-from answerback.auth.server_secret import FILE_NAME as SECRET_FILE
-from answerback.auth.server_secret import ServerSecret
+from answerback.auth.server_secret import SERVER_SECRET_FILE, ServerSecret
 from answerback.config import Settings
-from answerback.domain.models import DEFAULT_CHANNEL
+from answerback.domain.models import ADMIN_KEY_FILE, DEFAULT_CHANNEL
 from answerback.errors import AnswerbackError, SchemaMismatch
 from answerback.ledger.admin.instances import find_instances
 from answerback.ledger.backends.postgresql.partitions import partitions_ahead
@@ -188,7 +186,7 @@ def _permissions(settings: Settings) -> CheckResult:
             f"{directory} cannot be written",
             "run as its owner, or change its owner (chown)",
         )
-    for path in (directory, directory / KEY_FILE, directory / SECRET_FILE):
+    for path in (directory, directory / ADMIN_KEY_FILE, directory / SERVER_SECRET_FILE):
         if path.exists() and path.stat().st_mode & _OTHERS:
             mode = f"{stat.S_IMODE(path.stat().st_mode):04o}"
             remedy = f"chmod go= {path}"

@@ -5,7 +5,7 @@ from contextlib import closing
 
 from answerback.config import ServerRole, Settings
 from answerback.errors import AnswerbackError
-from answerback.inbox import FILE_NAME, InboxLag, InboxReader
+from answerback.inbox import INBOX_FILE, InboxLag, InboxReader
 from answerback.ledger.commands import LogPositions
 from answerback.ledger.types import from_us
 from answerback.service.check_result import CheckLevel, CheckResult, describe_error, format_bytes
@@ -24,7 +24,7 @@ def has_inbox(settings: Settings) -> bool:
 
 def check_waiting(settings: Settings) -> CheckResult:
     """What is in the inbox and not in the ledger, and for how long."""
-    path = inbox_config(settings).directory / FILE_NAME
+    path = inbox_config(settings).directory / INBOX_FILE
     if not path.exists():
         none = "none yet: the first start creates it" if has_inbox(settings) else "none: these roles need none"
         return CheckResult("inbox", CheckLevel.OK, none)
@@ -78,7 +78,7 @@ _ALL = 2**63 - 1
 
 def _count_left_behind(settings: Settings) -> int:
     """How many callbacks wait where the inbox was before `inbox.dir` was set; 0 where that is not known."""
-    path = settings.server.data_dir / FILE_NAME
+    path = settings.server.data_dir / INBOX_FILE
     if (
         settings.inbox.dir is None
         or not path.exists()
@@ -109,7 +109,7 @@ def check_room(settings: Settings) -> CheckResult:
     if not has_inbox(settings):
         return CheckResult("inbox space", CheckLevel.OK, "none is needed")
     config = inbox_config(settings)
-    path = config.directory / FILE_NAME
+    path = config.directory / INBOX_FILE
     directory = nearest_existing_parent(config.directory)
     free_bytes = shutil.disk_usage(directory).free
     own_bytes = path.stat().st_size if path.exists() else 0

@@ -3,11 +3,11 @@
 import contextlib
 from collections.abc import Iterator
 
-from answerback.auth.api_keys import FILE_NAME as KEY_FILE
 from answerback.auth.server_secret import ServerSecret
 from answerback.config import Settings
+from answerback.domain.models import ADMIN_KEY_FILE
 from answerback.errors import ConfigError
-from answerback.ledger import FILE_NAME, Ledger, LedgerConfig
+from answerback.ledger import LEDGER_FILE, Ledger, LedgerConfig
 from answerback.ledger.admin.audit import CLI_ACTOR, AuditAction
 from answerback.ledger.commands import RecordAuditEvent
 
@@ -29,8 +29,8 @@ def ledger_config(settings: Settings) -> LedgerConfig:
 @contextlib.contextmanager
 def open_for_reading(settings: Settings) -> Iterator[Ledger]:
     """Open an existing ledger for a command that reads it. Raises ConfigError if there never was one, LedgerUnavailable if it is gone."""
-    path = settings.server.data_dir / FILE_NAME
-    is_new = not path.exists() and not (settings.server.data_dir / KEY_FILE).exists()
+    path = settings.server.data_dir / LEDGER_FILE
+    is_new = not path.exists() and not (settings.server.data_dir / ADMIN_KEY_FILE).exists()
     if settings.ledger.url is None and is_new:
         raise ConfigError(f"server.data_dir: there is no ledger at {path}; name it with --data-dir")
     with contextlib.closing(ledger_config(settings).open()) as ledger:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from answerback.relay import Relay
 from answerback.ledger.backends.postgresql.notifier import PgNotifier
 
-LOCK_NAME = "relay.lock"
+RELAY_LOCK = "relay.lock"
 
 _ACQUIRE_RETRY_S = 2.0
 
@@ -42,7 +42,7 @@ class FileLockOwner:
         self._alerts = alerts
         self._tasks = tasks
         self._running: list[asyncio.Future[None]] = []
-        self._lock = (settings.server.data_dir / LOCK_NAME).open("ab")
+        self._lock = (settings.server.data_dir / RELAY_LOCK).open("ab")
         self._url_file = settings.server.data_dir / URL_NAME
         self._url = ""
         self._has_relay_role = ServerRole.RELAY in settings.server.roles

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import msgspec
 
-from answerback.auth.api_keys import FILE_NAME as KEY_FILE
-from answerback.auth.server_secret import FILE_NAME as SECRET_FILE
+from answerback.auth.server_secret import SERVER_SECRET_FILE
 from answerback.config import Settings
+from answerback.domain.models import ADMIN_KEY_FILE
 from answerback.errors import ConfigError, LedgerUnavailable, UnavailableReason
-from answerback.inbox import FILE_NAME as INBOX_FILE
-from answerback.inbox import lock_inbox
-from answerback.inbox.file import LOCK_NAME
-from answerback.ledger import FILE_NAME as LEDGER_FILE
+from answerback.inbox import INBOX_FILE, lock_inbox
+from answerback.inbox.file import INBOX_LOCK
+from answerback.ledger import LEDGER_FILE
 from answerback.service.backup import (
     DATABASES,
     FORMAT,
@@ -94,9 +93,9 @@ def _check_settings(settings: Settings, manifest: Manifest) -> None:
 
 def _require_unused(directory: Path) -> None:
     """Raise ConfigError where a gateway runs on `directory`, or anything is in it."""
-    if (directory / LOCK_NAME).exists():
+    if (directory / INBOX_LOCK).exists():
         os.close(lock_inbox(directory))
-    require_empty(directory, but_for=LOCK_NAME)
+    require_empty(directory, but_for=INBOX_LOCK)
 
 
 def _verify(directory: Path, manifest: Manifest, progress: Progress) -> None:
@@ -112,7 +111,7 @@ def _verify(directory: Path, manifest: Manifest, progress: Progress) -> None:
 
 def _in_order(manifest: Manifest) -> list[BackupFile]:
     """The admin key first, the ledger last: on a directory that has the one without the other no gateway starts."""
-    order = (KEY_FILE, SECRET_FILE, INBOX_FILE, LEDGER_FILE)
+    order = (ADMIN_KEY_FILE, SERVER_SECRET_FILE, INBOX_FILE, LEDGER_FILE)
     return sorted(manifest.files, key=lambda file: order.index(file.name))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from answerback.errors import ConfigError, StateConflict
-from answerback.ledger import FILE_NAME
+from answerback.ledger import LEDGER_FILE
 from answerback.ledger.backends.postgresql.server import is_postgresql, redact_url
 
 _SQLITE = "sqlite:"
@@ -43,4 +43,4 @@ def parse_location(option: str, text: str) -> StoreLocation:
         raise ConfigError(f"{option}: expected sqlite:<data directory> or postgresql://user@host/database, not {kind}")
     path = Path(text.removeprefix(_SQLITE)).expanduser().resolve()
     is_file = path.is_file() or path.suffix == ".db"
-    return StoreLocation(option, path=path if is_file else path / FILE_NAME)
+    return StoreLocation(option, path=path if is_file else path / LEDGER_FILE)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from answerback.errors import ConfigError, LedgerUnavailable, UnavailableReason
-from answerback.ledger import FILE_NAME, open_sqlite
+from answerback.ledger import LEDGER_FILE, open_sqlite
 from answerback.ledger.backends.sqlite.engine import sqlite_engine
 from answerback.storage.disk import require_durable_filesystem
 from answerback.store_copy.connection import StoreConnection, quoted
@@ -33,9 +33,9 @@ class SQLiteConnection(StoreConnection):
     @classmethod
     def ensure_ledger(cls, place: StoreLocation, *, allow_unsafe: bool) -> None:
         path = place.path
-        if path.name != FILE_NAME:
+        if path.name != LEDGER_FILE:
             raise ConfigError(
-                f"{place.option}: a gateway serves {FILE_NAME} in its data directory: name that directory"
+                f"{place.option}: a gateway serves {LEDGER_FILE} in its data directory: name that directory"
             )
         if not allow_unsafe:
             require_durable_filesystem(path.parent)

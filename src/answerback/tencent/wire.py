@@ -10,7 +10,7 @@ import msgspec
 
 from answerback.domain.models import CallbackKind, Failure, KeyPress, Status
 
-CALLBACK_KEYS = {
+KEY_BY_KIND = {
     CallbackKind.PROMPT: "voiceprompt_callback",
     CallbackKind.CODE: "voicecode_callback",
     CallbackKind.KEY: "voicekey_callback",
@@ -21,7 +21,7 @@ CALLBACK_KEYS = {
 
 def encode_callback(callback: Status | KeyPress | Failure) -> bytes:
     """The body of the POST that says `callback`."""
-    return msgspec.json.encode({CALLBACK_KEYS[callback.kind]: wire_fields(callback)})
+    return msgspec.json.encode({KEY_BY_KIND[callback.kind]: wire_fields(callback)})
 
 
 def wire_fields(callback: Status | KeyPress | Failure) -> dict[str, Any]:
