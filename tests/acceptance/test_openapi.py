@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from api_page import render_reference
 from fastapi.routing import APIRoute
 from gateway import COMMAND, OK, Gateway, environment, failure, key_press, prompt
 from jsonschema import Draft202012Validator
@@ -166,6 +168,15 @@ def test_every_body_has_examples_that_fit_their_schema(document: Document) -> No
         schema = Draft202012Validator(media["schema"], registry=registry, format_checker=checker)
         for example in media["examples"].values():
             assert [error.message for error in schema.iter_errors(example["value"])] == [], name
+
+
+def test_the_page_of_the_api_has_every_operation_and_object(document: Document) -> None:
+    """Each path, method and webhook has a heading; what a table links to is on the page."""
+    page = render_reference(document)
+    headings = set(re.findall(r"^### (.+)$", page, re.MULTILINE))
+    served = {f"{way.upper()} {path}" for path, item in document["paths"].items() for way in item if way in METHODS}
+    assert headings == served | document["webhooks"].keys() | document["components"]["schemas"].keys()
+    assert set(re.findall(r"\]\(#([^)]+)\)", page)) <= {heading.lower() for heading in headings}
 
 
 def test_the_webhooks_are_those_that_are_sent(document: Document) -> None:
