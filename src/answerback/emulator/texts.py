@@ -202,7 +202,6 @@ _ERRORS_ZH: Mapping[VendorError, str] = {
     VendorError.TOO_LONG: "内容过长",
     VendorError.JSON: "请求体不是 JSON",
     VendorError.PARAMETERS: "参数不合要求",
-    VendorError.NUMBER: "没有可用的主叫号码",
     VendorError.CALLEE: "无法呼叫该号码",
     VendorError.SDK_APPLICATION: "应用不存在",
     VendorError.TC3_SIGNATURE: "签名不正确",

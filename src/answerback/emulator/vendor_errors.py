@@ -34,7 +34,6 @@ class VendorError(Enum):
     TOO_LONG = _ErrorCodes(1036, "InvalidParameterValue.ContentLengthLimit", "the content is too long")
     JSON = _ErrorCodes(3003, "FailedOperation.InvalidJsonParameters", "the body is not JSON")
     PARAMETERS = _ErrorCodes(3004, "FailedOperation.InvalidParameters", "a parameter is invalid")
-    NUMBER = _ErrorCodes(3014, "FailedOperation.PhonenumberUnappliedOrExpired", "there is no number to call from")
     CALLEE = _ErrorCodes(1016, "InvalidParameterValue.CalledNumberVerifyFail", "the number cannot be called")
     SDK_APPLICATION = _ErrorCodes(1019, "UnauthorizedOperation.VoiceSdkAppidVerifyFail", "there is no such application")
     TC3_SIGNATURE = _ErrorCodes(1001, "AuthFailure.SignatureFailure", "the signature does not fit")
