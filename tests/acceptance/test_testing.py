@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
+import httpx
 import pytest
 from gateway import OK
 
@@ -161,6 +162,12 @@ def test_a_client_needs_the_path_of_the_callback_url(voice_cloud: VoiceCloud) ->
     """The error says so."""
     with pytest.raises(ConfigError, match=r"^path: expected that of the callback URL, such as /voice/callback/TOKEN"):
         voice_cloud.deliver_to(Client())
+
+
+def test_an_async_client_is_refused_with_what_to_do(voice_cloud: VoiceCloud) -> None:
+    """Before it is called: it would answer with a coroutine."""
+    with pytest.raises(ConfigError, match=r"^receiver: an async client cannot .* pass an async function"):
+        voice_cloud.deliver_to(httpx.AsyncClient(), "/voice/callback")
 
 
 def test_the_cloud_says_which_extra_it_needs() -> None:

@@ -224,9 +224,11 @@ class ClientReceiver(NamedTuple):
 
 
 def client_receiver(client: Any, path: str | None) -> ClientReceiver:
-    """What POSTs by `client`: that of Starlette takes `content`, those of Flask and Django `data`. Raises ConfigError without a path."""
+    """What POSTs by `client`: that of Starlette takes `content`, those of Flask and Django `data`. Raises ConfigError for an async one, and without a path."""
     if path is None:
         raise ConfigError("path: expected that of the callback URL, such as /voice/callback/TOKEN, for a test client")
+    if inspect.iscoroutinefunction(client.post):
+        raise ConfigError("receiver: an async client cannot be called here: pass an async function that posts the body")
     parameters = inspect.signature(client.post).parameters
     names = ("content", "headers") if "content" in parameters else ("data", "content_type")
     return ClientReceiver(client.post, *names, path)
