@@ -69,7 +69,7 @@ def endpoint(
     ledger: Ledger, name: str = "crm", *, channel: str = "default", enabled: bool = True, **config: Any
 ) -> Endpoint:
     """A new endpoint, which receives everything unless `config` says otherwise."""
-    draft = endpoints.Draft(
+    draft = endpoints.EndpointDraft(
         name=name,
         channel=channel,
         config=EndpointConfig(**{"url": URL, **config}),

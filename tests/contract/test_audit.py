@@ -16,7 +16,7 @@ from answerback.ledger import Ledger
 from answerback.ledger.admin import endpoints
 from answerback.ledger.admin.api_keys import KeyDraft
 from answerback.ledger.admin.audit import CONFIG_FILE, MAX_TARGET_LENGTH, Actor, AuditAction, record_event
-from answerback.ledger.admin.endpoints import Draft
+from answerback.ledger.admin.endpoints import EndpointDraft
 from answerback.ledger.commands import (
     COMMANDS,
     AddEndpoint,
@@ -78,7 +78,7 @@ def one(action: str, target: str, actor: str = "admin") -> Callable[[Filled], li
     return lambda filled: [(actor, action, target.format(**filled._asdict()))]
 
 
-_DRAFT = Draft(name="new", channel="default", config=EndpointConfig(url=NEW), secret="whsec_c2VjcmV0")
+_DRAFT = EndpointDraft(name="new", channel="default", config=EndpointConfig(url=NEW), secret="whsec_c2VjcmV0")
 
 ACTS: dict[str, Act] = {
     "add": Act(lambda _: AddEndpoint(ADMIN, _DRAFT), one("endpoint_added", "new at https://new.example:8443")),

@@ -11,7 +11,7 @@ from answerback.domain.models import CallbackKind, Outcome
 from answerback.errors import ResourceNotFound, StateConflict
 from answerback.ledger import Ledger
 from answerback.ledger.admin import endpoints
-from answerback.ledger.admin.endpoints import Draft
+from answerback.ledger.admin.endpoints import EndpointDraft
 from answerback.ledger.commands import AddEndpoint, ChangeEndpoint, ListEndpoints, RemoveEndpoint, SyncConfigEndpoints
 from answerback.ledger.write.subscriptions import SubscriptionCache
 
@@ -41,7 +41,9 @@ def test_an_endpoint_comes_back_as_it_was_added(reopen: OpenLedger) -> None:
     """Every field of the draft, the time, and what a new endpoint has none of; and it outlasts the process."""
     ledger = reopen()
     now = NOON.replace(microsecond=123457)
-    draft = Draft(name="crm", channel="alerts", config=CONFIG, secret="whsec_x", enabled=False, from_config=True)
+    draft = EndpointDraft(
+        name="crm", channel="alerts", config=CONFIG, secret="whsec_x", enabled=False, from_config=True
+    )
     added = ledger.write(lambda c, _: endpoints.add(c, draft, ADMIN, now))
     assert added == Endpoint(
         id=added.id,
@@ -193,7 +195,7 @@ def test_every_change_raises_the_revision(ledger: Ledger) -> None:
 def test_requests_do_the_same(ledger: Ledger) -> None:
     """What the gateway asks of the writer: add, list, change and remove, with the time of now."""
     began = datetime.now(UTC)
-    draft = Draft(name="crm", channel="default", config=EndpointConfig(url=URL), secret="whsec_x")
+    draft = EndpointDraft(name="crm", channel="default", config=EndpointConfig(url=URL), secret="whsec_x")
     added = AddEndpoint(ADMIN, draft).run(ledger)
     assert began <= added.created_at <= datetime.now(UTC)
     changed = ChangeEndpoint(ADMIN, msgspec.structs.replace(added, config=CONFIG)).run(ledger)
@@ -235,7 +237,9 @@ def test_each_process_sees_what_another_changes(reopen: OpenLedger) -> None:
 def test_bringing_in_line_is_all_or_nothing(ledger: Ledger) -> None:
     """Changed and added in one transaction, which tells what there is then."""
     old = endpoint(ledger, "old")
-    draft = Draft(name="new", channel="b", config=CONFIG, secret="whsec_x", disabled_reason="off", enabled=False)
+    draft = EndpointDraft(
+        name="new", channel="b", config=CONFIG, secret="whsec_x", disabled_reason="off", enabled=False
+    )
     changed = msgspec.structs.replace(old, config=CONFIG)
     with pytest.raises(ResourceNotFound):
         SyncConfigEndpoints(ADMIN, [changed, msgspec.structs.replace(changed, id=10**9)], [draft]).run(ledger)

@@ -254,7 +254,7 @@ def test_the_next_start_knows_what_waits_before_it_has_asked_the_ledger(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, dies: bool
 ) -> None:
     """Rows that are kept though they are recorded do not wait; a command that cannot ask the ledger says the same."""
-    monkeypatch.setattr("answerback.inbox.tidying._KEEP_EVERY_S", 0.0)
+    monkeypatch.setattr("answerback.inbox.tidier._KEEP_EVERY_S", 0.0)
     monkeypatch.setattr("answerback.inbox.appender._TICK_S", 0.01)
 
     async def first_start() -> None:

@@ -161,7 +161,7 @@ class InboxMachine(RuleBasedStateMachine):
 
 def test_any_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
     """With bounds so small that each is reached."""
-    monkeypatch.setattr("answerback.inbox.tidying._DELETED_ROWS", 2)
+    monkeypatch.setattr("answerback.inbox.tidier._DELETED_ROWS", 2)
     monkeypatch.setattr("answerback.inbox.file._DELETED_ROWS", 3)
     monkeypatch.setattr("answerback.inbox.backlog._TAIL_BYTES", 20_000)
     monkeypatch.setattr("answerback.inbox.backlog._DROPPED_ROWS", 4)

@@ -123,7 +123,7 @@ class RecorderModel(RuleBasedStateMachine):
 def test_each_callback_is_recorded_once(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """For any order of appending, recording, failing, dying, deleting."""
     monkeypatch.setattr("answerback.recorder.recorder._FIRST_PAUSE_S", 0.001)
-    monkeypatch.setattr("answerback.inbox.tidying._DELETED_ROWS", 2)  # with each append
+    monkeypatch.setattr("answerback.inbox.tidier._DELETED_ROWS", 2)  # with each append
     monkeypatch.setattr("answerback.recorder.inbox_recorder.MAX_CALLBACKS", 4)
     monkeypatch.setattr("answerback.ledger.write.log_rows.SLICE_CALLBACKS", 2)
     machine = type("Machine", (RecorderModel,), {"backend": backend})

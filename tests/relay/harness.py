@@ -23,7 +23,7 @@ from sqlalchemy import func, select
 
 from answerback.domain.endpoints import DeliveryState, Endpoint, EndpointConfig
 from answerback.ledger import Ledger, LedgerConfig
-from answerback.ledger.admin.endpoints import Draft
+from answerback.ledger.admin.endpoints import EndpointDraft
 from answerback.ledger.commands import AddEndpoint, AnnotateCall
 from answerback.ledger.tables import deliveries
 from answerback.ledger.write.annotations import CallAnnotation
@@ -196,7 +196,8 @@ async def relaying(
 async def add_directly(writer: Desk | WriterClient, names: Sequence[str], url: str) -> list[Endpoint]:
     """Endpoints in the ledger, of which no relay knows yet."""
     drafts = [
-        Draft(name=name, channel="default", config=EndpointConfig(url=url), secret=generate_secret()) for name in names
+        EndpointDraft(name=name, channel="default", config=EndpointConfig(url=url), secret=generate_secret())
+        for name in names
     ]
     return list(await asyncio.gather(*[writer.execute(AddEndpoint(ADMIN, draft)) for draft in drafts]))
 

@@ -11,7 +11,7 @@ from relay.waiting import in_loop, until
 from stream.harness import publishing, refused, stream_config
 
 from answerback.stream.connection import ConnectionLost, NatsConnection, NoResponders, RequestTimeout
-from answerback.stream.servers import ServerAddress
+from answerback.stream.server_address import ServerAddress
 
 
 @in_loop

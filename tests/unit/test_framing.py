@@ -33,7 +33,7 @@ from answerback.ledger import AttemptRecord, DeliveryJob, Disposition, EndpointP
 from answerback.ledger.admin.alerts import Alert
 from answerback.ledger.admin.api_keys import KeyDraft
 from answerback.ledger.admin.audit import CLI_ACTOR, CONFIG_FILE, AuditAction
-from answerback.ledger.admin.endpoints import Draft
+from answerback.ledger.admin.endpoints import EndpointDraft
 from answerback.ledger.admin.instances import Instance
 from answerback.ledger.admin.leases import ClaimResult
 from answerback.ledger.commands import (
@@ -176,14 +176,16 @@ REQUESTS: list[Command[Any]] = [
     SyncConfigEndpoints(
         CONFIG_FILE,
         [FULL],
-        [Draft(name="crm", channel="a", config=FULL.config, secret=OTHER_SECRET, disabled_reason="off")],
+        [EndpointDraft(name="crm", channel="a", config=FULL.config, secret=OTHER_SECRET, disabled_reason="off")],
     ),
     AddEndpoint(
-        ADMIN, Draft(name="crm", channel="default", config=EndpointConfig(url="http://x"), secret=OTHER_SECRET)
+        ADMIN, EndpointDraft(name="crm", channel="default", config=EndpointConfig(url="http://x"), secret=OTHER_SECRET)
     ),
     AddEndpoint(
         ADMIN,
-        Draft(name="crm", channel="a", config=FULL.config, secret=OTHER_SECRET, enabled=False, from_config=True),
+        EndpointDraft(
+            name="crm", channel="a", config=FULL.config, secret=OTHER_SECRET, enabled=False, from_config=True
+        ),
     ),
     ChangeEndpoint(ADMIN, endpoint()),
     ChangeEndpoint(ADMIN, FULL, if_unmodified=True),

@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily as Gauge
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from answerback.api.ledger_numbers import LedgerGauges, LedgerSnapshot
+from answerback.api.ledger_gauges import LedgerGauges, LedgerSnapshot
 from answerback.domain.endpoints import DeliveryBacklog, Endpoint
 from answerback.domain.histogram import Histogram
 from answerback.domain.models import CallbackKind

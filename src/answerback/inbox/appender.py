@@ -15,7 +15,7 @@ from answerback.inbox.config import InboxConfig
 from answerback.inbox.file import InboxFile
 from answerback.inbox.retention import Retention
 from answerback.inbox.rows import Sealer, StoredRow, Totals
-from answerback.inbox.tidying import FileTidier
+from answerback.inbox.tidier import FileTidier
 from answerback.storage.sqlite_errors import sqlite_unavailable
 
 _TICK_S = 1.0

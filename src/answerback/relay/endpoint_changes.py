@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from answerback.domain.endpoints import DISABLED_IN_CONFIG, REMOVED_FROM_CONFIG, Endpoint, EndpointConfig
-from answerback.ledger.admin.endpoints import Draft
+from answerback.ledger.admin.endpoints import EndpointDraft
 from answerback.relay.signing import generate_secret
 
 SECRET_OVERLAP = timedelta(hours=24)
@@ -20,9 +20,9 @@ class ConfigEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     secret: str | None
 
 
-def make_draft(name: str, configured: ConfigEndpoint) -> Draft:
+def make_draft(name: str, configured: ConfigEndpoint) -> EndpointDraft:
     """The endpoint that the config file asks for, to be added."""
-    return Draft(
+    return EndpointDraft(
         name=name,
         channel=configured.channel,
         config=configured.config,

@@ -26,7 +26,7 @@ from answerback.domain.endpoints import (
 )
 from answerback.errors import AnswerbackError, ConfigError, InvalidEndpoint, ResourceNotFound, StateConflict
 from answerback.ledger.admin.audit import CONFIG_FILE, GATEWAY, Actor, AuditAction
-from answerback.ledger.admin.endpoints import Draft, changed_fields, is_retargeted, target_of
+from answerback.ledger.admin.endpoints import EndpointDraft, changed_fields, is_retargeted, target_of
 from answerback.ledger.client import LedgerClient
 from answerback.ledger.commands import (
     AddEndpoint,
@@ -218,7 +218,7 @@ class EndpointManager:
         actor.require_full_numbers()  # before anything is looked up for an actor who may not
         self._validate(config, secret)
         await self._validate_addresses(config)
-        draft = Draft(
+        draft = EndpointDraft(
             name=name or f"endpoint-{token_hex(4)}",
             channel=channel,
             config=config,

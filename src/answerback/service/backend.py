@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from answerback.api.ledger_numbers import LedgerGauges
+from answerback.api.ledger_gauges import LedgerGauges
 from answerback.auth.api_keys import KeyVerifier
 from answerback.auth.attempt_limits import AttemptLimiter
 from answerback.auth.authenticator import Authenticator
@@ -45,10 +45,10 @@ from answerback.service.factories import (
 from answerback.service.front import Front
 from answerback.service.ledger_config import ledger_config
 from answerback.service.process_status import ProcessStatus
+from answerback.service.pruner import Pruner
 from answerback.service.relay_owner import SingletonJobs, build_relay_owner
-from answerback.service.retention import Pruner
 from answerback.service.urls import base_path, callback_urls, local_url
-from answerback.tracing.writer import TracingClient
+from answerback.tracing.client import TracingClient
 
 if TYPE_CHECKING:
     from answerback.alerts import Target

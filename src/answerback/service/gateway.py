@@ -24,10 +24,10 @@ from answerback.inbox import Inbox
 from answerback.intake import CallbackProtocol
 from answerback.ledger.writer.spawning import WriterHandle
 from answerback.logs import set_log_level
-from answerback.service.deferred import LazyApp
 from answerback.service.factories import build_stream, build_tracer, open_alert_targets, open_certificates
 from answerback.service.front import Front
 from answerback.service.http import Server, http_config, route
+from answerback.service.lazy_app import LazyApp
 from answerback.service.loop_watch import Watchdog, measure_loop_lag
 from answerback.service.read_barrier import ReadBarrier
 from answerback.service.urls import base_path, base_url, callback_urls, outside_url

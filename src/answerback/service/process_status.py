@@ -14,7 +14,7 @@ from answerback.ledger import Ledger
 from answerback.ledger.admin.instances import RECORDED_US, find_instances
 from answerback.recorder import Recorder
 from answerback.service.front import Front
-from answerback.service.retention import Pruner
+from answerback.service.pruner import Pruner
 
 if TYPE_CHECKING:
     from answerback.relay import Relay

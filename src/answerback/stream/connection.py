@@ -20,7 +20,7 @@ from nats.errors import NoRespondersError, UnexpectedEOF
 from nats.errors import TimeoutError as NatsTimeoutError
 
 from answerback.errors import LedgerUnavailable, UnavailableReason
-from answerback.stream.servers import ServerAddress
+from answerback.stream.server_address import ServerAddress
 
 _CONNECT_TIMEOUT_S = 1.0
 _PAUSE_S = 0.1

@@ -28,7 +28,7 @@ MAX_ENDPOINTS = 1_000
 """Each callback is enqueued for every endpoint of its channel, in the transaction that stores it."""
 
 
-class Draft(msgspec.Struct, frozen=True, kw_only=True):
+class EndpointDraft(msgspec.Struct, frozen=True, kw_only=True):
     """An endpoint that is to be."""
 
     name: str
@@ -85,7 +85,7 @@ def is_retargeted(changed: Sequence[str]) -> bool:
     return not _PACE.issuperset(changed)
 
 
-def add(connection: Connection, draft: Draft, actor: Actor, now: datetime) -> Endpoint:
+def add(connection: Connection, draft: EndpointDraft, actor: Actor, now: datetime) -> Endpoint:
     """Add an endpoint. Raises StateConflict where the name is taken, PermissionDenied where the actor may not see numbers."""
     actor.require_full_numbers()
     taken = connection.execute(select(endpoints.c.id).where(endpoints.c.name == draft.name, _live)).scalar()
@@ -96,7 +96,7 @@ def add(connection: Connection, draft: Draft, actor: Actor, now: datetime) -> En
     return find_endpoint(connection, str(add_all(connection, [draft], actor, now)))
 
 
-def add_all(connection: Connection, drafts: Sequence[Draft], actor: Actor, now: datetime) -> int:
+def add_all(connection: Connection, drafts: Sequence[EndpointDraft], actor: Actor, now: datetime) -> int:
     """Add endpoints whose names are free; the id of the last."""
     new_ids = bulk_sql(connection).id_allocator(endpoints, len(drafts))
     revision_ = _next_revision(connection)
@@ -175,7 +175,7 @@ def _record_change(
         record_event(connection, actor, AuditAction.ENDPOINT_ENABLED, now, *where, "(it was paused)")
 
 
-def target_of(endpoint: Endpoint | Draft) -> tuple[str, ...]:
+def target_of(endpoint: Endpoint | EndpointDraft) -> tuple[str, ...]:
     """An endpoint as the audit log names it: never the path or the query of its URL, in which secrets may be."""
     return endpoint.name, "at", endpoint.config.origin
 

@@ -9,7 +9,7 @@ from answerback.domain.endpoints import Endpoint, PayloadFormat
 from answerback.errors import StateConflict
 from answerback.ledger.admin import endpoints
 from answerback.ledger.admin.audit import Actor
-from answerback.ledger.admin.endpoints import Draft
+from answerback.ledger.admin.endpoints import EndpointDraft
 from answerback.ledger.commands.command import Command, now
 from answerback.ledger.ledger import Ledger
 from answerback.ledger.write import attempts
@@ -50,7 +50,7 @@ class SyncConfigEndpoints(Command[list[Endpoint]], frozen=True):
 
     actor: Actor
     changed: list[Endpoint]
-    added: list[Draft]
+    added: list[EndpointDraft]
 
     def run(self, ledger: Ledger) -> list[Endpoint]:
         def work(connection: Connection, _: SubscriptionCache) -> list[Endpoint]:
@@ -67,7 +67,7 @@ class SyncConfigEndpoints(Command[list[Endpoint]], frozen=True):
 
 class AddEndpoint(Command[Endpoint], frozen=True):
     actor: Actor
-    draft: Draft
+    draft: EndpointDraft
 
     def run(self, ledger: Ledger) -> Endpoint:
         return ledger.write(lambda c, _: endpoints.add(c, self.draft, self.actor, now()))

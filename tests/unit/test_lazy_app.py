@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from answerback.http_protocol import App
-from answerback.service.deferred import LazyApp
+from answerback.service.lazy_app import LazyApp
 
 Message = Any
 
