@@ -1,6 +1,7 @@
 """What a check of settings and environment finds."""
 
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,7 +20,27 @@ class CheckResult(msgspec.Struct, frozen=True):
     check: str
     level: CheckLevel
     finding: str
-    remedy: str = ""
+    remedy: str
+
+
+class Finding(NamedTuple):
+    """What a check finds."""
+
+    level: CheckLevel
+    finding: str
+    remedy: str
+
+
+def ok(finding: str) -> Finding:
+    return Finding(CheckLevel.OK, finding, "")
+
+
+def warning(finding: str, remedy: str) -> Finding:
+    return Finding(CheckLevel.WARNING, finding, remedy)
+
+
+def problem(finding: str, remedy: str) -> Finding:
+    return Finding(CheckLevel.ERROR, finding, remedy)
 
 
 def format_bytes(size: int) -> str:

@@ -7,7 +7,7 @@ import shutil
 import socket
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from answerback.errors import AnswerbackError, SchemaMismatch
 from answerback.ledger.admin.instances import find_instances
 from answerback.ledger.backends.postgresql.partitions import partitions_ahead
 from answerback.ledger.write.retention import estimate
-from answerback.service.check_result import CheckLevel, CheckResult, describe_error, format_bytes
+from answerback.service.check_result import CheckResult, Finding, describe_error, format_bytes, ok, problem, warning
 from answerback.service.factories import build_stream, inbox_config
 from answerback.service.inbox_checks import LATE_S, check_place, check_room, check_waiting, has_inbox
 from answerback.service.ledger_config import ledger_config, open_for_reading
@@ -39,29 +39,7 @@ _RETENTION_SLACK = timedelta(days=2)  # a pass a day
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-def run_checks(settings: Settings) -> Iterator[CheckResult]:
-    """Run all checks that are possible from here, one finding after the other."""
-    checks: list[Callable[[Settings], CheckResult]] = [
-        _filesystem,
-        _ledger,
-        _partitions,
-        _retention,
-        _stream,
-        check_waiting,
-        check_room,
-        check_place,
-        _permissions,
-        _secret,
-        _open_url,
-        _clock,
-        _disk_space,
-        _open_files,
-    ]
-    for check in checks:
-        yield check(settings)
-
-
-def _filesystem(settings: Settings) -> CheckResult:
+def _filesystem(settings: Settings) -> Finding:
     kept = {}
     if settings.ledger.url is None:
         kept[nearest_existing_parent(settings.server.data_dir)] = "server.data_dir"
@@ -69,18 +47,17 @@ def _filesystem(settings: Settings) -> CheckResult:
         setting = "server.data_dir" if settings.inbox.dir is None else "inbox.dir"
         kept[nearest_existing_parent(inbox_config(settings).directory)] = setting
     for directory, setting in kept.items():
-        if problem := unsafe_filesystem_reason(directory):
-            finding, remedy = f"{directory}: {problem}", f"choose another {setting}"
-            return CheckResult("durable storage", CheckLevel.ERROR, finding, remedy)
+        if reason := unsafe_filesystem_reason(directory):
+            return problem(f"{directory}: {reason}", f"choose another {setting}")
     if not kept:
-        return CheckResult("durable storage", CheckLevel.OK, f"the ledger is in {ledger_config(settings).location}")
-    return CheckResult("durable storage", CheckLevel.OK, f"{', '.join(map(str, kept))}: keeps synced data")
+        return ok(f"the ledger is in {ledger_config(settings).location}")
+    return ok(f"{', '.join(map(str, kept))}: keeps synced data")
 
 
-def _ledger(settings: Settings) -> CheckResult:
+def _ledger(settings: Settings) -> Finding:
     on_file = settings.ledger.url is None
     if on_file and not settings.server.data_dir.exists():
-        return CheckResult("ledger", CheckLevel.OK, "none yet: the first start creates it")
+        return ok("none yet: the first start creates it")
     try:
         ledger = ledger_config(settings).open()
         try:
@@ -90,11 +67,11 @@ def _ledger(settings: Settings) -> CheckResult:
         finally:
             ledger.close()
     except SchemaMismatch as error:
-        return CheckResult("ledger", CheckLevel.ERROR, str(error), _until_fixed(settings))
+        return problem(str(error), _until_fixed(settings))
     except AnswerbackError as error:
-        return CheckResult("ledger", CheckLevel.ERROR, describe_error(error), _until_fixed(settings))
+        return problem(describe_error(error), _until_fixed(settings))
     how = "WAL, synchronous=FULL" if on_file else "a primary with fsync on"
-    return CheckResult("ledger", CheckLevel.OK, f"{how}; a commit took {took_ms:.1f} ms")
+    return ok(f"{how}; a commit took {took_ms:.1f} ms")
 
 
 def _until_fixed(settings: Settings) -> str:
@@ -102,30 +79,29 @@ def _until_fixed(settings: Settings) -> str:
     return f"callbacks are answered and wait in the {log} until this is fixed; nothing is shown or delivered"
 
 
-def _partitions(settings: Settings) -> CheckResult:
+def _partitions(settings: Settings) -> Finding:
     """Whether there are partitions for the next months, if the gateway may not create them itself."""
     if settings.ledger.url is None:
-        return CheckResult("months", CheckLevel.OK, "SQLite has no partitions")
+        return ok("SQLite has no partitions")
     try:
         with open_for_reading(settings) as ledger:
             ahead = ledger.read(partitions_ahead, datetime.now(UTC))
     except AnswerbackError as error:
-        return CheckResult("months", CheckLevel.OK, f"not checked: {describe_error(error)}")
+        return ok(f"not checked: {describe_error(error)}")
     if ahead is None:
-        return CheckResult("months", CheckLevel.OK, "this database role creates each month's partition as it begins")
+        return ok("this database role creates each month's partition as it begins")
     remedy = "as the owner of the tables: answerback migrate --months 24"
     if ahead < 0:
-        return CheckResult("months", CheckLevel.ERROR, "this month has no partition: no callback is recorded", remedy)
-    level = CheckLevel.OK if ahead >= _ENOUGH_MONTHS else CheckLevel.WARNING
+        return problem("this month has no partition: no callback is recorded", remedy)
     finding = f"partitions are made for {ahead} months after this one, and this database role may not create more"
-    return CheckResult("months", level, finding, remedy if level is CheckLevel.WARNING else "")
+    return ok(finding) if ahead >= _ENOUGH_MONTHS else warning(finding, remedy)
 
 
-def _retention(settings: Settings) -> CheckResult:
+def _retention(settings: Settings) -> Finding:
     """Whether anything is kept for much longer than it is to be."""
     policy = settings.retention.policy()
     if policy.is_empty:
-        return CheckResult("retention", CheckLevel.OK, "everything is kept: no setting of retention.* is set")
+        return ok("everything is kept: no setting of retention.* is set")
     kept = ", ".join(f"{name} = {days:g}" for name, days in msgspec.structs.asdict(policy).items() if days is not None)
     late = datetime.now(UTC) - _RETENTION_SLACK
     try:
@@ -133,24 +109,22 @@ def _retention(settings: Settings) -> CheckResult:
             cutoffs = msgspec.structs.replace(policy.cutoffs(late), callbacks=None, deliveries=None, attempts=None)
             found = ledger.read(estimate, cutoffs, late)
     except AnswerbackError as error:
-        return CheckResult("retention", CheckLevel.OK, f"{kept}; not checked: {describe_error(error)}")
+        return ok(f"{kept}; not checked: {describe_error(error)}")
     overdue = ", ".join(f"{one.rows:,} {one.table}" for one in found if one.rows)
     if not overdue:
-        return CheckResult("retention", CheckLevel.OK, kept)
+        return ok(kept)
     finding = f"{kept}; two days late: {overdue}"
     remedy = "a gateway with the role relay deletes them, once a day; or run `answerback prune`"
-    return CheckResult("retention", CheckLevel.WARNING, finding, remedy)
+    return warning(finding, remedy)
 
 
-def _stream(settings: Settings) -> CheckResult:
+def _stream(settings: Settings) -> Finding:
     if settings.stream.url is None:
-        return CheckResult("stream", CheckLevel.OK, "no stream: callbacks are appended to the inbox")
+        return ok("no stream: callbacks are appended to the inbox")
     try:
         shards = asyncio.run(_shards(settings))
     except AnswerbackError as error:
-        return CheckResult(
-            "stream", CheckLevel.ERROR, describe_error(error), "every callback is answered 503 until this is fixed"
-        )
+        return problem(describe_error(error), "every callback is answered 503 until this is fixed")
     held = f"{len(shards)} streams, {sum(shard.messages for shard in shards)} batches waiting in them"
     oldest_us = min((shard.oldest_us for shard in shards if shard.oldest_us is not None), default=None)
     age_s = 0.0 if oldest_us is None else time.time() - oldest_us / 1e6
@@ -158,8 +132,8 @@ def _stream(settings: Settings) -> CheckResult:
         remedy = (
             "start a process with the role recorder; answerback status shows whether one is running and why it fails"
         )
-        return CheckResult("stream", CheckLevel.WARNING, f"{held}, the oldest for {age_s:,.0f} s", remedy)
-    return CheckResult("stream", CheckLevel.OK, f"{held}; sync_interval is set on the servers: it should be always")
+        return warning(f"{held}, the oldest for {age_s:,.0f} s", remedy)
+    return ok(f"{held}; sync_interval is set on the servers: it should be always")
 
 
 async def _shards(settings: Settings) -> "list[ShardStatus]":
@@ -175,14 +149,12 @@ async def _shards(settings: Settings) -> "list[ShardStatus]":
         await stream.stop()
 
 
-def _permissions(settings: Settings) -> CheckResult:
+def _permissions(settings: Settings) -> Finding:
     directory = settings.server.data_dir
     if not directory.exists():
-        return CheckResult("permissions", CheckLevel.OK, "nothing to check yet")
+        return ok("nothing to check yet")
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
-        return CheckResult(
-            "permissions",
-            CheckLevel.ERROR,
+        return problem(
             f"{directory} cannot be written",
             "run as its owner, or change its owner (chown)",
         )
@@ -190,36 +162,32 @@ def _permissions(settings: Settings) -> CheckResult:
         if path.exists() and path.stat().st_mode & _OTHERS:
             mode = f"{stat.S_IMODE(path.stat().st_mode):04o}"
             remedy = f"chmod go= {path}"
-            return CheckResult(
-                "permissions", CheckLevel.WARNING, f"{path} is accessible to other users ({mode})", remedy
-            )
-    return CheckResult("permissions", CheckLevel.OK, f"{directory} is accessible to its owner only")
+            return warning(f"{path} is accessible to other users ({mode})", remedy)
+    return ok(f"{directory} is accessible to its owner only")
 
 
-def _secret(settings: Settings) -> CheckResult:
+def _secret(settings: Settings) -> Finding:
     secret = ServerSecret.find(settings.server.data_dir, settings.server.secret)
     if secret is None:
-        return CheckResult("server secret", CheckLevel.OK, "none yet: the first start creates it")
+        return ok("none yet: the first start creates it")
     try:
         with open_for_reading(settings) as ledger:
             checks = {f"{one.instance.host}:{one.instance.pid}": one.secret for one in ledger.read(find_instances)}
     except AnswerbackError as error:
-        return CheckResult("server secret", CheckLevel.OK, f"not compared with other processes: {error}")
+        return ok(f"not compared with other processes: {error}")
     others = sorted(name for name, check in checks.items() if check not in (None, secret.check))
     if others:
         finding = f"different in: {', '.join(others)}"
-        return CheckResult("server secret", CheckLevel.WARNING, finding, "give every process the same server.secret")
-    return CheckResult("server secret", CheckLevel.OK, "the same in all processes of this ledger")
+        return warning(finding, "give every process the same server.secret")
+    return ok("the same in all processes of this ledger")
 
 
-def _open_url(settings: Settings) -> CheckResult:
+def _open_url(settings: Settings) -> Finding:
     if settings.tokens()[DEFAULT_CHANNEL] is not None:
-        return CheckResult("callback URL", CheckLevel.OK, "every channel has a secret token")
+        return ok("every channel has a secret token")
     if _is_private(settings.server.host) and settings.server.public_url is None:
-        return CheckResult("callback URL", CheckLevel.OK, "/voice/callback is open, but only on a private address")
-    return CheckResult(
-        "callback URL",
-        CheckLevel.WARNING,
+        return ok("/voice/callback is open, but only on a private address")
+    return warning(
         f"/voice/callback is open to anyone who can reach {settings.server.public_url or settings.server.host}",
         "set channels.default.token: callbacks are not signed, so only a secret URL protects it",
     )
@@ -234,35 +202,55 @@ def _is_private(host: str) -> bool:
     return all(address.is_private and not address.is_unspecified for address in found)
 
 
-def _clock(_settings: Settings) -> CheckResult:
+def _clock(_settings: Settings) -> Finding:
     now_s = time.time()
     if now_s < _EARLIEST_S:
-        return CheckResult(
-            "clock", CheckLevel.ERROR, f"it says {time.strftime('%F', time.gmtime(now_s))}", "start an NTP client"
-        )
+        return problem(f"it says {time.strftime('%F', time.gmtime(now_s))}", "start an NTP client")
     if Path("/run/systemd/timesync").exists() and not Path("/run/systemd/timesync/synchronized").exists():
-        return CheckResult("clock", CheckLevel.WARNING, "the system clock is not synchronised", "see timedatectl")
-    return CheckResult("clock", CheckLevel.OK, time.strftime("%F %T UTC", time.gmtime(now_s)))
+        return warning("the system clock is not synchronised", "see timedatectl")
+    return ok(time.strftime("%F %T UTC", time.gmtime(now_s)))
 
 
-def _disk_space(settings: Settings) -> CheckResult:
+def _disk_space(settings: Settings) -> Finding:
     directory = nearest_existing_parent(settings.server.data_dir)
     free_bytes = shutil.disk_usage(directory).free
     words = f"{format_bytes(free_bytes)} free on {directory}"
     if free_bytes < _NO_SPACE_BYTES:
-        return CheckResult("disk space", CheckLevel.ERROR, words, "free some space now: callbacks will soon be refused")
+        return problem(words, "free some space now: callbacks will soon be refused")
     if free_bytes < _LOW_SPACE_BYTES:
-        return CheckResult("disk space", CheckLevel.WARNING, words, "a million calls need about 0.7 GiB")
-    return CheckResult("disk space", CheckLevel.OK, words)
+        return warning(words, "a million calls need about 0.7 GiB")
+    return ok(words)
 
 
-def _open_files(_settings: Settings) -> CheckResult:
+def _open_files(_settings: Settings) -> Finding:
     import resource
 
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if limit != resource.RLIM_INFINITY and limit < _ENOUGH_FILES:
         finding = f"at most {limit} files: each connection is one"
-        return CheckResult(
-            "open files", CheckLevel.WARNING, finding, f"raise the hard limit to {_ENOUGH_FILES} or more"
-        )
-    return CheckResult("open files", CheckLevel.OK, f"up to {limit}" if limit != resource.RLIM_INFINITY else "no limit")
+        return warning(finding, f"raise the hard limit to {_ENOUGH_FILES} or more")
+    return ok(f"up to {limit}" if limit != resource.RLIM_INFINITY else "no limit")
+
+
+_CHECKS: Mapping[str, Callable[[Settings], Finding]] = {
+    "durable storage": _filesystem,
+    "ledger": _ledger,
+    "months": _partitions,
+    "retention": _retention,
+    "stream": _stream,
+    "inbox": check_waiting,
+    "inbox space": check_room,
+    "inbox place": check_place,
+    "permissions": _permissions,
+    "server secret": _secret,
+    "callback URL": _open_url,
+    "clock": _clock,
+    "disk space": _disk_space,
+    "open files": _open_files,
+}
+
+
+def run_checks(settings: Settings) -> Iterator[CheckResult]:
+    """Run all checks that are possible from here, one finding after the other."""
+    for name, check in _CHECKS.items():
+        yield CheckResult(name, *check(settings))

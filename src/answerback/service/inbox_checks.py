@@ -8,7 +8,7 @@ from answerback.errors import AnswerbackError
 from answerback.inbox import INBOX_FILE, InboxLag, InboxReader
 from answerback.ledger.commands import LogPositions
 from answerback.ledger.types import from_us
-from answerback.service.check_result import CheckLevel, CheckResult, describe_error, format_bytes
+from answerback.service.check_result import Finding, describe_error, format_bytes, ok, problem, warning
 from answerback.service.factories import inbox_config
 from answerback.service.ledger_config import open_for_reading
 from answerback.storage.disk import nearest_existing_parent
@@ -22,19 +22,19 @@ def has_inbox(settings: Settings) -> bool:
     return settings.stream.url is None and ServerRole.INTAKE in settings.server.roles
 
 
-def check_waiting(settings: Settings) -> CheckResult:
+def check_waiting(settings: Settings) -> Finding:
     """What is in the inbox and not in the ledger, and for how long."""
     path = inbox_config(settings).directory / INBOX_FILE
     if not path.exists():
         none = "none yet: the first start creates it" if has_inbox(settings) else "none: these roles need none"
-        return CheckResult("inbox", CheckLevel.OK, none)
+        return ok(none)
     try:
         with closing(InboxReader(path)) as reader:
             waiting, ended, is_certain = _count_waiting(settings, reader)
             failure = reader.failure() if waiting.rows else None
     except AnswerbackError as error:
         remedy = "callbacks are answered 503 until this is fixed"
-        return CheckResult("inbox", CheckLevel.ERROR, describe_error(error), remedy)
+        return problem(describe_error(error), remedy)
     finding = (
         f"{'' if is_certain else 'up to '}{waiting.callbacks:,} callbacks are not in the ledger yet, "
         f"{format_bytes(waiting.bytes)} of {format_bytes(settings.inbox.max_bytes)}"
@@ -48,11 +48,11 @@ def check_waiting(settings: Settings) -> CheckResult:
             f"; the recorder cannot write: {failure.reason}, since {from_us(failure.since_us):%Y-%m-%d %H:%M:%S} (UTC)"
         )
     if waiting.bytes > _NEARLY_FULL * settings.inbox.max_bytes:
-        return CheckResult("inbox", CheckLevel.ERROR, finding, f"callbacks are soon answered 503: {_remedy(settings)}")
+        return problem(finding, f"callbacks are soon answered 503: {_remedy(settings)}")
     is_late = is_certain and waiting.rows and (waiting.age_s > LATE_S or not has_inbox(settings))
     if is_late or failure is not None or waiting.bytes > _HALF_FULL * settings.inbox.max_bytes:
-        return CheckResult("inbox", CheckLevel.WARNING, finding, _remedy(settings))
-    return CheckResult("inbox", CheckLevel.OK, finding)
+        return warning(finding, _remedy(settings))
+    return ok(finding)
 
 
 def _count_waiting(settings: Settings, reader: InboxReader) -> tuple[InboxLag, int, bool]:
@@ -104,10 +104,10 @@ def _remedy(settings: Settings) -> str:
     )
 
 
-def check_room(settings: Settings) -> CheckResult:
+def check_room(settings: Settings) -> Finding:
     """Whether the disk has room for what the inbox may hold."""
     if not has_inbox(settings):
-        return CheckResult("inbox space", CheckLevel.OK, "none is needed")
+        return ok("none is needed")
     config = inbox_config(settings)
     path = config.directory / INBOX_FILE
     directory = nearest_existing_parent(config.directory)
@@ -116,36 +116,36 @@ def check_room(settings: Settings) -> CheckResult:
     finding = f"{format_bytes(free_bytes)} free on {directory}, {format_bytes(config.reserve_bytes)} of that is kept for the ledger"
     if free_bytes <= config.reserve_bytes:
         remedy = "every callback is answered 503: free some space, or lower inbox.reserve_bytes"
-        return CheckResult("inbox space", CheckLevel.ERROR, finding, remedy)
+        return problem(finding, remedy)
     if free_bytes + own_bytes < config.max_bytes + config.reserve_bytes:
         size = format_bytes(config.max_bytes)
         remedy = f"the disk is full before the inbox has inbox.max_bytes ({size}): free some space, or lower it"
-        return CheckResult("inbox space", CheckLevel.WARNING, finding, remedy)
-    return CheckResult("inbox space", CheckLevel.OK, f"{finding}; inbox.max_bytes is {format_bytes(config.max_bytes)}")
+        return warning(finding, remedy)
+    return ok(f"{finding}; inbox.max_bytes is {format_bytes(config.max_bytes)}")
 
 
-def check_place(settings: Settings) -> CheckResult:
+def check_place(settings: Settings) -> Finding:
     """Whether losing this machine loses what is not in the ledger yet, and whether the settings contradict each other."""
     given = sorted(settings.inbox.model_fields_set)
     if given and not has_inbox(settings):
         finding = f"inbox.{', inbox.'.join(given)}: has no effect, because there is no inbox"
         remedy = "remove it, or stream.url, or give this process the role intake"
-        return CheckResult("inbox place", CheckLevel.WARNING, finding, remedy)
+        return warning(finding, remedy)
     if not has_inbox(settings):
-        return CheckResult("inbox place", CheckLevel.OK, "there is no inbox")
+        return ok("there is no inbox")
     directory = inbox_config(settings).directory
     if left := _count_left_behind(settings):
         finding = f"{left:,} callbacks wait in the inbox in {settings.server.data_dir}, which is not inbox.dir"
         remedy = f"unless another gateway uses it: answerback inbox record {settings.server.data_dir}"
-        return CheckResult("inbox place", CheckLevel.WARNING, finding, remedy)
+        return warning(finding, remedy)
     if settings.ledger.url is not None and settings.inbox.dir is None:
         finding = (
             f"the ledger is in PostgreSQL, the inbox in {directory} on this machine: "
             "if its disk is lost, so is what was answered and not recorded yet"
         )
         remedy = "set inbox.dir to a directory on a persistent volume, or put JetStream in front (stream.url)"
-        return CheckResult("inbox place", CheckLevel.WARNING, finding, remedy)
+        return warning(finding, remedy)
     if settings.inbox.reserve_bytes == 0 and settings.ledger.url is None:
         finding = "inbox.reserve_bytes is 0: an inbox that grows leaves the ledger no space to record from it"
-        return CheckResult("inbox place", CheckLevel.WARNING, finding, "leave it at its default")
-    return CheckResult("inbox place", CheckLevel.OK, f"the inbox is in {directory}")
+        return warning(finding, "leave it at its default")
+    return ok(f"the inbox is in {directory}")
