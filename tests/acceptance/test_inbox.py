@@ -163,8 +163,8 @@ def test_the_doctor_finds_an_inbox_that_is_nearly_full(tmp_path: Path) -> None:
     with in_memory() as directory:
         asyncio.run(fill(directory))
         found = found_by_doctor(tmp_path, directory, INBOX__MAX_BYTES="1048576", INBOX__RESERVE_BYTES=str(2**60))
-    assert (found["inbox"]["level"], "callbacks are soon answered 503" in found["inbox"]["remedy"]) == ("bad", True)
-    assert (found["inbox space"]["level"], "reserve_bytes" in found["inbox space"]["remedy"]) == ("bad", True)
+    assert (found["inbox"]["level"], "callbacks are soon answered 503" in found["inbox"]["remedy"]) == ("error", True)
+    assert (found["inbox space"]["level"], "reserve_bytes" in found["inbox space"]["remedy"]) == ("error", True)
     found = found_by_doctor(tmp_path, tmp_path / "data", INBOX__MAX_BYTES=str(2**60))
     assert (found["inbox space"]["level"], "inbox.max_bytes" in found["inbox space"]["remedy"]) == ("warning", True)
 
@@ -180,8 +180,8 @@ def test_the_doctor_reads_what_contradicts_itself(tmp_path: Path) -> None:
         )
         assert found_by_doctor(tmp_path, directory, **postgresql)["inbox place"]["level"] == "ok"
         stream = found_by_doctor(tmp_path, directory, STREAM__URL="nats://127.0.0.1:9")["inbox place"]
-        assert "inbox.dir: without effect" in stream["finding"]
+        assert "inbox.dir: has no effect" in stream["finding"]
         (directory / INBOX_FILE).write_bytes(b"SQLite?" * 100)
         found = found_by_doctor(tmp_path, directory, LEDGER__ALLOW_UNSAFE_FILESYSTEM="")
-        assert (found["inbox"]["level"], "inbox.db" in found["inbox"]["finding"]) == ("bad", True)
+        assert (found["inbox"]["level"], "inbox.db" in found["inbox"]["finding"]) == ("error", True)
         assert found["durable storage"]["remedy"] == "choose another inbox.dir"

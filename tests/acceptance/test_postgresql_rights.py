@@ -110,7 +110,7 @@ def test_doctor_says_how_many_months_are_made(tmp_path: Path, roles: dict[str, s
     assert "made for 2 months after this one" in warned["finding"]
     assert "migrate --months" in warned["remedy"]
     drop(*made[:3])
-    assert months("answerback_server")["level"] == "bad"
+    assert months("answerback_server")["level"] == "error"
     assert months("answerback_owner")["level"] == "ok"
 
 

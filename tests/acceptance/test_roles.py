@@ -130,5 +130,5 @@ def test_the_doctor_looks_at_the_database_and_the_stream(tmp_path: Path, nats: N
     ill = run("doctor", "--json", "--data-dir", tmp_path, cwd=tmp_path, settings=nowhere)
     found = {item["check"]: item for item in json.loads(ill.stdout)["items"]}
     assert ill.returncode == 1
-    assert (found["ledger"]["level"], found["stream"]["level"]) == ("bad", "bad")
+    assert (found["ledger"]["level"], found["stream"]["level"]) == ("error", "error")
     assert "topsecret" not in ill.stdout + ill.stderr
