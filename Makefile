@@ -43,7 +43,7 @@ endif
 sdks: $(DEV)  ## the programs for every language whose toolchain is here, with SDKs from its registry: Java, PHP, Go, C#, Node, Python
 	$(BIN)/pytest tests/sdks -m "" $(ARGS)
 
-soak: $(DEV) $(TOOLS)  ## all that looks for what is rare, in rounds, for HOURS (8): random order, kills, strikes, fuzzing, properties in depth
+soak: $(DEV) $(TOOLS)  ## all that looks for what is rare, in rounds, for HOURS (8): random order, kills, faults, fuzzing, properties in depth
 	$(BIN)/python tools/soak.py --hours $(or $(HOURS),8)
 
 coverage: $(DEV) $(TOOLS)  ## all tests, or those that ARGS names, and how many lines and branches of each package they go through
@@ -77,7 +77,7 @@ bench: $(DEV)  ## measure, and write docs/performance.md's figures to bench/resu
 crash: $(DEV) $(TOOLS)  ## SIGKILL the server ROUNDS times under load
 	ROUNDS=$(or $(ROUNDS),100) $(BIN)/pytest tests/crash -s --timeout 0 $(ARGS)
 
-cluster: $(DEV) $(TOOLS)  ## strike each part of a cluster ROUNDS times under load: PostgreSQL, its standby, NATS, each role
+cluster: $(DEV) $(TOOLS)  ## break each part of a cluster ROUNDS times under load: PostgreSQL, its standby, NATS, each role
 	ROUNDS=$(or $(ROUNDS),10) $(BIN)/pytest tests/cluster -m "" -s --timeout 0 $(ARGS)
 
 matrix: $(DEV) $(TOOLS)  ## all tests, or those that ARGS names, on every Python here, on the oldest dependencies and on the newest

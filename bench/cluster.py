@@ -45,16 +45,16 @@ class Figures:
 def measure(name: str, place: Place, connections: int, load_it: Callable[[], WrkResult]) -> Figures:
     """Load the gateway that runs."""
     before = place.cpu_s()
-    told = load_it()
-    used = used_s(before, place.cpu_s()) | {"wrk": told.cpu_s}
+    result = load_it()
+    used = used_s(before, place.cpu_s()) | {"wrk": result.cpu_s}
     return Figures(
         case=name,
         connections=connections,
-        requests_per_s=told.requests_per_s,
-        p50_ms=told.p50_ms,
-        p99_ms=told.p99_ms,
-        refused=told.refused,
-        cpu_us={party: value * 1e6 / told.requests for party, value in used.items()},
+        requests_per_s=result.requests_per_s,
+        p50_ms=result.p50_ms,
+        p99_ms=result.p99_ms,
+        refused=result.refused,
+        cpu_us={party: value * 1e6 / result.requests for party, value in used.items()},
     )
 
 
@@ -84,7 +84,7 @@ def answers(given: argparse.Namespace, say: Report) -> list[Figures]:
                 for count in given.connections:
                     figures = measure(name, place, count, lambda count=count: load(count, given.seconds, 0))  # type: ignore[misc]
                     found.setdefault((name, count), []).append(figures)
-                    _tell(f"round {turn + 1}", figures)
+                    _show(f"round {turn + 1}", figures)
     medians = {key: median(rounds) for key, rounds in found.items()}
     say(
         "| durable answers | connections | answers/s | of sqlite | of echo | p50 ms | p99 ms | refused | CPU µs/answer |"
@@ -109,7 +109,7 @@ def _cpu(one: Figures) -> str:
     return ", ".join(f"{party} {used_us:.0f}" for party, used_us in one.cpu_us.items())
 
 
-def _tell(what: str, one: Figures) -> None:
+def _show(what: str, one: Figures) -> None:
     print(
         f"{what}: {one.case} c={one.connections} {one.requests_per_s:.0f}/s p50 {one.p50_ms:.1f} p99 {one.p99_ms:.1f} ms, "
         f"refused {one.refused}, CPU us: {_cpu(one)}; machine's load {os.getloadavg()[0]:.1f}",
@@ -127,7 +127,7 @@ def intakes(given: argparse.Namespace, say: Report) -> list[Figures]:
     for turn in range(min(given.rounds, 2)):
         for count, rounds in found.items():
             rounds.append(_intakes(count, given))
-            _tell(f"round {turn + 1}", rounds[-1])
+            _show(f"round {turn + 1}", rounds[-1])
     medians = {count: median(rounds) for count, rounds in found.items()}
     say("| intake processes, 256 connections | answers/s | of one | p50 ms | p99 ms | refused | CPU µs/answer |")
     say("|---|---:|---:|---:|---:|---:|---|")
@@ -156,12 +156,12 @@ def _load_all(ports: Sequence[int], seconds: int) -> WrkResult:
     with ThreadPoolExecutor() as pool:
         each = list(pool.map(lambda port: load(256 // len(ports), seconds, 0, port), ports))
     return WrkResult(
-        requests=sum(told.requests for told in each),
-        requests_per_s=sum(told.requests_per_s for told in each),
-        p50_ms=statistics.mean(told.p50_ms for told in each),
-        p99_ms=max(told.p99_ms for told in each),
-        refused=sum(told.refused for told in each),
-        cpu_s=max(told.cpu_s for told in each),  # each counts the children that have ended: the last one has all
+        requests=sum(result.requests for result in each),
+        requests_per_s=sum(result.requests_per_s for result in each),
+        p50_ms=statistics.mean(result.p50_ms for result in each),
+        p99_ms=max(result.p99_ms for result in each),
+        refused=sum(result.refused for result in each),
+        cpu_s=max(result.cpu_s for result in each),  # each counts the children that have ended: the last one has all
     )
 
 

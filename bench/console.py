@@ -164,7 +164,7 @@ def cost(where: Path, rounds: int, seconds: int, connections: Sequence[int]) -> 
             with scratch(where) as data, _statistics(kept=kept), running("answerback", data):
                 for count in connections:
                     found.setdefault((count, kept), []).append(load(count, seconds, 0))
-    rates = {key: median(one.requests_per_s for one in told) for key, told in found.items()}
+    rates = {key: median(one.requests_per_s for one in results) for key, results in found.items()}
     return [(count, rates[count, False], rates[count, True]) for count in connections]
 
 

@@ -30,7 +30,7 @@ class ConsumerFigures:
 
 def measure_consumer(given: argparse.Namespace, say: Report) -> list[ConsumerFigures]:
     """Fill the stream with nobody to record, then start a recorder and see how long it takes."""
-    say("| drained into | callbacks/s | callbacks | CPU µs/callback |\n|---|---:|---:|---|")
+    say("| recorded into | callbacks/s | callbacks | CPU µs/callback |\n|---|---:|---:|---|")
     found = []
     for store in ("sqlite", "postgresql"):
         rounds = [_measure_consumer(store, given) for _ in range(min(given.rounds, 2))]
@@ -54,7 +54,7 @@ def _measure_consumer(store: str, given: argparse.Namespace) -> ConsumerFigures:
             used = used_s(before, place.cpu_s())
     cpu_us = {party: used_s * 1e6 / callbacks for party, used_s in used.items()}
     one = ConsumerFigures(store, callbacks, callbacks / took_s, cpu_us)
-    print(f"drain: {one}", file=sys.stderr, flush=True)
+    print(f"recorder: {one}", file=sys.stderr, flush=True)
     return one
 
 
@@ -74,7 +74,7 @@ class Sustained:
 
     case: str
     answers_per_s: float
-    drained_per_s: float
+    recorded_per_s: float
     behind: int
     p50_ms: float
     p99_ms: float
@@ -96,7 +96,7 @@ def sustained(given: argparse.Namespace, say: Report) -> list[Sustained]:
         fastest, slower = _sustained(name, given)
         kept_up = "sustained" if slower.kept_up else "slower, not sustained"
         for what, one in (("as fast as it goes", fastest), (kept_up, slower)):
-            rates = f"{one.answers_per_s:,.0f} | {one.drained_per_s:,.0f} | {one.behind:,}"
+            rates = f"{one.answers_per_s:,.0f} | {one.recorded_per_s:,.0f} | {one.behind:,}"
             say(f"| {name}: {what} | {rates} | {one.p50_ms:.1f} | {one.p99_ms:.1f} |")
             found.append(one)
     say("")
@@ -109,7 +109,7 @@ def _sustained(name: str, given: argparse.Namespace) -> tuple[Sustained, Sustain
         found = fastest = _measure(name, 2 * given.seconds, 0)
         if not fastest.kept_up:
             place.await_empty()
-            low_ms, high_ms = 0, round(CONNECTIONS / fastest.drained_per_s * 1000)
+            low_ms, high_ms = 0, round(CONNECTIONS / fastest.recorded_per_s * 1000)
             for _ in range(_TURNS):
                 pause_ms = (low_ms + high_ms) // 2
                 one = _measure(name, 2 * given.seconds, pause_ms)
@@ -126,15 +126,15 @@ def _worth(one: Sustained) -> tuple[bool, float]:
 
 def _measure(name: str, seconds: int, delay_ms: int) -> Sustained:
     before = consumed()
-    told = load(CONNECTIONS, seconds, delay_ms)
+    result = load(CONNECTIONS, seconds, delay_ms)
     carried = consumed() - before
     one = Sustained(
         case=name,
-        answers_per_s=told.requests_per_s,
-        drained_per_s=carried * told.requests_per_s / told.requests,
-        behind=max(0, told.requests - told.refused - carried),
-        p50_ms=told.p50_ms,
-        p99_ms=told.p99_ms,
+        answers_per_s=result.requests_per_s,
+        recorded_per_s=carried * result.requests_per_s / result.requests,
+        behind=max(0, result.requests - result.refused - carried),
+        p50_ms=result.p50_ms,
+        p99_ms=result.p99_ms,
     )
     print(f"sustained, pause {delay_ms} ms: {one}", file=sys.stderr, flush=True)
     return one

@@ -86,9 +86,9 @@ class Place:
 
 
 def _messages(cluster: NatsCluster, node: int) -> int:
-    told = cluster.nodes[node].ask("/jsz", accounts="true", streams="true") or {}
-    streams = [found for account in told.get("account_details", []) for found in account.get("stream_detail", [])]
-    return sum(int(found["state"]["messages"]) for found in streams)
+    info = cluster.nodes[node].ask("/jsz", accounts="true", streams="true") or {}
+    streams = [stream for account in info.get("account_details", []) for stream in account.get("stream_detail", [])]
+    return sum(int(stream["state"]["messages"]) for stream in streams)
 
 
 def _cpu_s(processes: Sequence[psutil.Process]) -> dict[int, float]:

@@ -43,19 +43,19 @@ class SteadyLoad:
     answers: list[Answer] = field(default_factory=list)
 
     async def run(self) -> None:
-        """Tell until cancelled, then wait for the answers that are due."""
+        """Send until cancelled, then wait for the answers that are due."""
         began_s, sent = time.perf_counter(), 0
-        telling: set[asyncio.Task[None]] = set()
+        sending: set[asyncio.Task[None]] = set()
         try:
             while True:
                 due_s = began_s + sent / RATE_PER_S
                 await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
                 task = asyncio.create_task(self._send(due_s))
-                telling.add(task)
-                task.add_done_callback(telling.discard)
+                sending.add(task)
+                task.add_done_callback(sending.discard)
                 sent += 1
         finally:
-            await asyncio.gather(*telling)
+            await asyncio.gather(*sending)
 
     async def _send(self, due_s: float) -> None:
         callid = str(uuid.uuid1())

@@ -1,4 +1,4 @@
-"""Measure the relay: what the outbox costs the answer, how fast and how soon the business is told, and who pays for whom.
+"""Measure the relay: what the outbox costs the answer, how fast and how soon an event is delivered, and who pays for whom.
 
 The receivers are real servers on this machine. Writes bench/results/relay.md, and prints it.
 """
@@ -75,9 +75,9 @@ def outbox_cost(where: Path, rounds: int, seconds: int, say: Report) -> None:
             for name, lines in cases.items():
                 with scratch(where) as data, running("answerback", data, *_with(data, lines)):
                     for connections in (64, 256):
-                        told = load(connections, seconds, 0)
-                        found.setdefault((name, connections), []).append(told.requests_per_s)
-                        print(f"{name}: c={connections} {told.requests_per_s:.0f}/s", file=sys.stderr, flush=True)
+                        result = load(connections, seconds, 0)
+                        found.setdefault((name, connections), []).append(result.requests_per_s)
+                        print(f"{name}: c={connections} {result.requests_per_s:.0f}/s", file=sys.stderr, flush=True)
     say("| durable answers/s | 64 connections | of none | 256 connections | of none |\n|---|---:|---:|---:|---:|")
     rates = {case: statistics.median(rounds_) for case, rounds_ in found.items()}
     for name in cases:
@@ -90,7 +90,7 @@ def _with(data: Path, lines: str | None) -> Sequence[str]:
     return () if lines is None else ("--config", str(config(data, lines)))
 
 
-# How fast a backlog is told.
+# How fast a backlog is delivered.
 
 
 def throughput(where: Path, rounds: int, count: int, say: Report) -> None:
@@ -104,10 +104,12 @@ def throughput(where: Path, rounds: int, count: int, say: Report) -> None:
                 with scratch(where) as data:
                     options = _with(data, endpoint("crm", url, format=form, concurrency=IN_FLIGHT, enabled=False))
                     with running("answerback", data, *options):
-                        found.setdefault(f"answerback, {form}", []).append(uvloop.run(_drain(data, count)))
+                        found.setdefault(f"answerback, {form}", []).append(uvloop.run(_deliver_backlog(data, count)))
             print({name: round(rates[-1]) for name, rates in found.items()}, file=sys.stderr, flush=True)
     bare, signing_, *_ = rates = {name: statistics.median(rounds_) for name, rounds_ in found.items()}
-    say(f"| told/s, {IN_FLIGHT} in flight, {count:,} callbacks | | of {bare} | of {signing_} |\n|---|---:|---:|---:|")
+    say(
+        f"| delivered/s, {IN_FLIGHT} in flight, {count:,} callbacks | | of {bare} | of {signing_} |\n|---|---:|---:|---:|"
+    )
     for name, rate in rates.items():
         say(f"| {name} | {rate:,.0f} | {rate / rates[bare]:.2f} | {rate / rates[signing_]:.2f} |")
     say("")
@@ -136,7 +138,7 @@ async def _bare_loop(url: str, count: int, *, signing: bool) -> float:
         return count / (time.perf_counter() - began_s)
 
 
-async def _drain(data: Path, count: int) -> float:
+async def _deliver_backlog(data: Path, count: int) -> float:
     """Fill the outbox of an endpoint that is off, switch it on, and see how long it takes."""
     key = (data / "admin-key").read_text().strip()
     async with aiohttp.ClientSession(GATEWAY, headers={"Authorization": f"Bearer {key}"}) as session:
@@ -152,8 +154,8 @@ async def _drain(data: Path, count: int) -> float:
         while seen[-1][1] < count:
             await asyncio.sleep(0.5)  # each look costs the gateway some milliseconds
             seen.append((time.perf_counter(), await _delivered(session)))
-        (began_s, _), (ended_s, told) = seen[0], seen[-2]
-        return told / (ended_s - began_s)
+        (began_s, _), (ended_s, delivered) = seen[0], seen[-2]
+        return delivered / (ended_s - began_s)
 
 
 async def _delivered(session: aiohttp.ClientSession) -> int:
@@ -165,7 +167,7 @@ async def _delivered(session: aiohttp.ClientSession) -> int:
     return 0
 
 
-# How soon it is told.
+# How soon it is delivered.
 
 
 @dataclass
@@ -174,11 +176,13 @@ class Clock:
 
     sent_s: dict[str, float] = field(default_factory=dict)
     answered_s: dict[str, float] = field(default_factory=dict)
-    told_s: dict[str, float] = field(default_factory=dict)
+    delivered_s: dict[str, float] = field(default_factory=dict)
 
     def delays_ms(self, since_s: dict[str, float], callids: Sequence[str]) -> list[float]:
-        """Until told, sorted; told before the sender had read its answer is 0."""
-        return sorted(max(0.0, self.told_s[one] - since_s[one]) * 1000 for one in callids if one in self.told_s)
+        """Until delivered, sorted; delivered before the sender had read its answer is 0."""
+        return sorted(
+            max(0.0, self.delivered_s[one] - since_s[one]) * 1000 for one in callids if one in self.delivered_s
+        )
 
 
 @asynccontextmanager
@@ -191,7 +195,9 @@ async def receiving(clock: Clock) -> AsyncIterator[None]:
                 head = await reader.readuntil(b"\r\n\r\n")
                 size = int(head.lower().split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
                 body = await reader.readexactly(size)
-                clock.told_s.setdefault(body.split(b'"callid":"', 1)[1].split(b'"', 1)[0].decode(), time.perf_counter())
+                clock.delivered_s.setdefault(
+                    body.split(b'"callid":"', 1)[1].split(b'"', 1)[0].decode(), time.perf_counter()
+                )
                 writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 26\r\n\r\n{"result":0,"errmsg":"OK"}')
         writer.close()
 
@@ -240,26 +246,26 @@ def latency(where: Path, rounds: int, seconds: int, say: Report) -> None:
                 rows.append(uvloop.run(_timed(["/voice/callback"], seconds)))
         print(rows[-1], file=sys.stderr, flush=True)
     say("| 500 callbacks/s to one endpoint | p50 ms | p99 ms | worst ms |\n|---|---:|---:|---:|")
-    for name, columns in zip(("answered to told", "sent to told"), zip(*rows, strict=True), strict=True):
-        p50, p99, most, untold = (statistics.median(column) for column in zip(*columns, strict=True))
+    for name, columns in zip(("answered to delivered", "sent to delivered"), zip(*rows, strict=True), strict=True):
+        p50, p99, most, undelivered = (statistics.median(column) for column in zip(*columns, strict=True))
         say(f"| {name} | {p50:.1f} | {p99:.1f} | {most:.1f} |")
-        assert untold == 0
+        assert undelivered == 0
     say("")
 
 
 Delays = tuple[float, float, float, float]
-"""p50, p99 and the worst in ms, and how many were not told at all."""
+"""p50, p99 and the worst in ms, and how many were not delivered at all."""
 
 
 async def _timed(paths: Sequence[str], seconds: float, healthy: Callable[[str], bool] = bool) -> tuple[Delays, Delays]:
-    """How long it took to tell what goes to healthy paths: from its answer, and from its sending."""
+    """How long it took to deliver what goes to healthy paths: from its answer, and from its sending."""
     clock = Clock()
     async with receiving(clock):
         await _send(Clock(), paths[:50], 100, 1.0)  # connections and code paths get warm
         sent = await _send(clock, paths, 500, seconds)
         mine = [callid for callid, path in sent.items() if healthy(path)]
         deadline_s = time.perf_counter() + 10
-        while time.perf_counter() < deadline_s and any(one not in clock.told_s for one in mine):  # noqa: ASYNC110  # now and then is enough
+        while time.perf_counter() < deadline_s and any(one not in clock.delivered_s for one in mine):  # noqa: ASYNC110  # now and then is enough
             await asyncio.sleep(0.1)
         return _delays(clock, clock.answered_s, mine), _delays(clock, clock.sent_s, mine)
 
@@ -288,14 +294,16 @@ def isolation(where: Path, rounds: int, seconds: int, many: int, say: Report) ->
                     row = uvloop.run(_timed(_mixed(paths), seconds, lambda path, ill=ill: path not in ill))  # type: ignore[misc]
                 found.setdefault(down, []).append(row)
             print(f"{down} of {many} down, first answer {first_s:.1f} s: {row}", file=sys.stderr, flush=True)
-    say(f"| {many:,} endpoints at 500 callbacks/s, the healthy ones | p50 ms | p99 ms | worst ms | not told |")
+    say(f"| {many:,} endpoints at 500 callbacks/s, the healthy ones | p50 ms | p99 ms | worst ms | not delivered |")
     say("|---|---:|---:|---:|---:|")
     for down, rows in found.items():
-        for name, columns in zip(("answered to told", "sent to told"), zip(*rows, strict=True), strict=True):
-            p50, p99, most, untold = (statistics.median(column) for column in zip(*columns, strict=True))
-            say(f"| {down:,} down, {name} | {p50:.1f} | {p99:.1f} | {most:.1f} | {untold:.0f} |")
+        for name, columns in zip(("answered to delivered", "sent to delivered"), zip(*rows, strict=True), strict=True):
+            p50, p99, most, undelivered = (statistics.median(column) for column in zip(*columns, strict=True))
+            say(f"| {down:,} down, {name} | {p50:.1f} | {p99:.1f} | {most:.1f} | {undelivered:.0f} |")
     well, ill_ = (statistics.median(row[1][1] for row in rows) for rows in found.values())
-    say(f"\nSent to told: p99 {ill_ / well:.2f} times that without. First answer {statistics.median(starts):.1f} s.\n")
+    say(
+        f"\nSent to delivered: p99 {ill_ / well:.2f} times that without. First answer {statistics.median(starts):.1f} s.\n"
+    )
 
 
 def _customers(many: int, down: int) -> Iterator[str]:
@@ -320,7 +328,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=10)
-    parser.add_argument("--callbacks", type=int, default=40_000, help="how many to tell out of a full outbox")
+    parser.add_argument("--callbacks", type=int, default=40_000, help="how many to deliver out of a full outbox")
     parser.add_argument("--endpoints", type=int, default=10_000)
     parser.add_argument("--only", choices=("cost", "throughput", "latency", "isolation"))
     parser.add_argument("--where", type=Path, default=RESULTS, help="directory on the disk to measure")

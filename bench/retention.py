@@ -37,8 +37,8 @@ def measure(filled: Path, where: Path, seconds: int, per_s: int, *, deletes: boo
     try:
         with running("answerback", data):
             before = old_calls(data)
-            told = load(CONNECTIONS, seconds, round(CONNECTIONS / per_s * 1000))
-            return told, before - old_calls(data)
+            result = load(CONNECTIONS, seconds, round(CONNECTIONS / per_s * 1000))
+            return result, before - old_calls(data)
     finally:
         shutil.rmtree(data)
 
@@ -60,10 +60,10 @@ def main() -> None:
         found: dict[bool, list[WrkResult]] = {False: [], True: []}
         for turn in range(given.rounds):
             for deletes, results in found.items():
-                told, deleted = measure(filled, Path(home), given.seconds, given.per_s, deletes=deletes)
-                results.append(told)
+                result, deleted = measure(filled, Path(home), given.seconds, given.per_s, deletes=deletes)
+                results.append(result)
                 print(
-                    f"round {turn + 1}: {deleted:,} calls deleted, {told.requests_per_s:,.0f}/s, p99 {told.p99_ms} ms",
+                    f"round {turn + 1}: {deleted:,} calls deleted, {result.requests_per_s:,.0f}/s, p99 {result.p99_ms} ms",
                     flush=True,
                 )
     print("| | req/s | p50 ms | p99 ms, by round |\n|---|---:|---:|---|")

@@ -128,7 +128,7 @@ def load(connections: int, seconds: int, delay_ms: int, port: int = PORT) -> Wrk
     """Run wrk against the server that listens on `port`."""
     before_s = _cpu_s(resource.getrusage(resource.RUSAGE_CHILDREN))
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", "-s", str(HERE / "post_callback.lua")]
-    told = subprocess.run(
+    output = subprocess.run(
         [*command, f"http://127.0.0.1:{port}"],
         check=True,
         capture_output=True,
@@ -136,11 +136,11 @@ def load(connections: int, seconds: int, delay_ms: int, port: int = PORT) -> Wrk
         env=os.environ | {"DELAY_MS": str(delay_ms)},
     ).stdout
     return WrkResult(
-        requests=int(_find(r"(\d+) requests in", told)),
-        requests_per_s=float(_find(r"Requests/sec:\s+([\d.]+)", told)),
-        p50_ms=_ms(_find(r"(?m)^\s+50%\s+(\S+)", told)),
-        p99_ms=_ms(_find(r"(?m)^\s+99%\s+(\S+)", told)),
-        refused=int(_find(r"Non-2xx or 3xx responses: (\d+)", told, "0")),
+        requests=int(_find(r"(\d+) requests in", output)),
+        requests_per_s=float(_find(r"Requests/sec:\s+([\d.]+)", output)),
+        p50_ms=_ms(_find(r"(?m)^\s+50%\s+(\S+)", output)),
+        p99_ms=_ms(_find(r"(?m)^\s+99%\s+(\S+)", output)),
+        refused=int(_find(r"Non-2xx or 3xx responses: (\d+)", output, "0")),
         cpu_s=_cpu_s(resource.getrusage(resource.RUSAGE_CHILDREN)) - before_s,
     )
 
@@ -155,24 +155,25 @@ def measure(
     """Load the running server. Memory is that of its whole process tree at the end, CPU that of the gateway's writer and of all others."""
     family = [process, *process.children(recursive=True)]
     before_s = [sum(one.cpu_times()[:2]) for one in family]
-    told = load(connections, seconds, delay_ms)
+    result = load(connections, seconds, delay_ms)
     used_us = [
-        (sum(one.cpu_times()[:2]) - before) * 1e6 / told.requests for one, before in zip(family, before_s, strict=True)
+        (sum(one.cpu_times()[:2]) - before) * 1e6 / result.requests
+        for one, before in zip(family, before_s, strict=True)
     ]
     writer_us = sum(used_us[1:]) if server == "answerback" else 0.0  # gunicorn's workers are its children, too
     return Figures(
         server=server,
         connections=connections,
-        requests_per_s=told.requests_per_s,
-        p50_ms=told.p50_ms,
-        p99_ms=told.p99_ms,
-        refused=told.refused,
+        requests_per_s=result.requests_per_s,
+        p50_ms=result.p50_ms,
+        p99_ms=result.p99_ms,
+        refused=result.refused,
         rss_mb=sum(one.memory_info().rss for one in family) / 1e6,
         pss_mb=sum(one.memory_full_info().pss for one in family) / 1e6,
         first_answer_s=first_s,
         server_us=sum(used_us) - writer_us,
         writer_us=writer_us,
-        wrk_us=told.cpu_s * 1e6 / told.requests,
+        wrk_us=result.cpu_s * 1e6 / result.requests,
     )
 
 

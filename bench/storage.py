@@ -66,11 +66,11 @@ def in_jetstream(connections: int, seconds: int, where: Path) -> tuple[float, fl
     """Bytes a callback of one replica's streams, of its files, and how many callbacks a batch has."""
     with engines(Case("weighed", nats=3), where) as place:
         with running("answerback", place.directory / "data", *INTAKE_ALONE, *place.options):
-            told = load(connections, seconds, 0)
+            result = load(connections, seconds, 0)
         node = place.stream.nodes[0]
         info = node.ask("/jsz") or {}
         files = sum(file.stat().st_size for file in (node.directory / "jetstream").rglob("*.blk"))
-        callbacks = told.requests - told.refused + 1
+        callbacks = result.requests - result.refused + 1
         return info["bytes"] / callbacks, files / callbacks, callbacks / info["messages"]
 
 

@@ -70,7 +70,7 @@ class VoiceCloud:
                 return {"url": printed[1]} | ({"authority": trusted[1]} if trusted else {})
             time.sleep(0.01)
         self.process.kill()
-        raise AssertionError(f"emulate told no URL: status {self.process.wait()}: {self.stderr}")
+        raise AssertionError(f"emulate printed no URL: status {self.process.wait()}: {self.stderr}")
 
     @property
     def process(self) -> Forked:

@@ -204,7 +204,7 @@ class Gateway:
                 raise AssertionError(f"serve ended with status {self.process.returncode}: {self.stderr}")
             time.sleep(0.01)
         self.kill()
-        raise AssertionError(f"serve told no URL in time: {self.stderr}")
+        raise AssertionError(f"serve printed no URL in time: {self.stderr}")
 
     @property
     def up(self) -> bool:

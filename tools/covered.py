@@ -12,9 +12,9 @@ SOURCE = Path("src/answerback")
 def main() -> None:
     """Print a table in Markdown, the least covered package first; modules of no package count as one."""
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
-    for file, told in json.loads(REPORT.read_text())["files"].items():
+    for file, covered in json.loads(REPORT.read_text())["files"].items():
         package, *inner = Path(file).relative_to(SOURCE).parts
-        summary = told["summary"]
+        summary = covered["summary"]
         for name in (package if inner else "modules of no package", "all"):
             for number, kind in enumerate(("num_statements", "covered_lines", "num_branches", "covered_branches")):
                 counts[name][number] += summary[kind]

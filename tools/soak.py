@@ -36,7 +36,7 @@ PARTS = (
         "random order, by file", f"{PYTEST} {TOGETHER} loadfile --random-order-seed {{seed}} --hypothesis-seed {{seed}}"
     ),
     Part("kills", "make crash ROUNDS=20 SEED={seed}"),
-    Part("strikes on a cluster", "make cluster ROUNDS=3"),
+    Part("faults in a cluster", "make cluster ROUNDS=3"),
     Part("fuzzing and long tests", f"env SEED={{seed}} {PYTEST} -m soak --ignore tests/cluster"),
     Part(
         "properties, in depth",

@@ -1,4 +1,4 @@
-"""What can happen to the parts of a cluster: each strike is a block, at whose end the part is back."""
+"""What can happen to the parts of a cluster: each fault is a block, at whose end the part is back."""
 
 import random
 import time
@@ -30,7 +30,7 @@ class Cluster(NamedTuple):
 
 
 Fault = Callable[[Cluster, int], AbstractContextManager[None]]
-"""Strikes a cluster, for the n-th time."""
+"""Makes a fault in a cluster, for the n-th time."""
 
 
 # Processes of Answerback.

@@ -2,7 +2,7 @@
 
 Each gateway answers from an inbox of its own, so a database that crashes, hangs or fails over costs time, and no answer.
 
-ROUNDS sets how often each strike is made; `make cluster` makes each ten times and shows it. Of all strikes on clusters a run of
+ROUNDS sets how often each fault is made; `make cluster` makes each ten times and shows it. Of all faults of clusters a run of
 all tests makes the three that say most, and the others are for `make soak`. Here it is the primary that crashes alone: whoever
 believes what it then says of its last commits loses them with the standby's promotion, so it is at once a crash, a wait, a
 failover and a lie.

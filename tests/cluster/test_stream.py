@@ -1,6 +1,6 @@
 """Three NATS nodes in front of a PostgreSQL with its standby, and two processes of each role, under load.
 
-ROUNDS sets how often each strike is made; `make cluster` makes each ten times and shows it. A run of all tests makes two here,
+ROUNDS sets how often each fault is made; `make cluster` makes each ten times and shows it. A run of all tests makes two here,
 and the others are for `make soak`. A node that leads a stream is cut off: nobody is refused or hung up on, so each of its peers
 and clients has to notice by itself. And one process of each role is killed in the same moment: what it had answered, drained
 or sent is somebody else's to finish, exactly once in the ledger and in order at the receivers.

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import jinja2.lexer
+import pytest
 from jinja2 import Environment
 
 ROOT = Path(__file__).parents[2]
@@ -131,9 +132,10 @@ def test_sources_use_the_words_of_the_glossary() -> None:
     assert replaced_in(lambda source: identifiers(source) | string_names(source), "src/**/*.py") == {}
 
 
-def test_tests_use_the_words_of_the_glossary() -> None:
+@pytest.mark.parametrize("directory", ["tests", "bench", "tools"])
+def test_tests_and_tools_use_the_words_of_the_glossary(directory: str) -> None:
     """In identifiers; their strings are data."""
-    assert replaced_in(identifiers, "tests/**/*.py") == {}
+    assert replaced_in(identifiers, f"{directory}/**/*.py") == {}
 
 
 def test_templates_use_the_words_of_the_glossary() -> None:

@@ -26,7 +26,7 @@ def list_calls(
     target: GatewayTarget,
     full_numbers: FullNumbers = False,
     as_json: AsJson = False,
-    **query: Unpack[options.CallPaging],
+    **query: Unpack[options.CallListOptions],
 ) -> None:
     """List calls, newest first."""
     with target.open(full_numbers=full_numbers) as gateway:
@@ -57,7 +57,7 @@ def show_callbacks(
     channel: Channel = None,
     full_numbers: FullNumbers = False,
     as_json: AsJson = False,
-    **paging: Unpack[options.Paging],
+    **paging: Unpack[options.PagingOptions],
 ) -> None:
     """Show a call's callbacks as they were received, in order; fewer than --limit if they are large."""
     with target.open(full_numbers=full_numbers) as gateway:

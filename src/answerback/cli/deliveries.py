@@ -41,7 +41,7 @@ _COLOURS = {DeliveryState.DELIVERED: "green", DeliveryState.DEAD: "red"}
 def list_deliveries(
     target: GatewayTarget,
     as_json: AsJson = False,
-    **query: Unpack[options.DeliveryPaging],
+    **query: Unpack[options.DeliveryListOptions],
 ) -> None:
     """List deliveries, newest first."""
     with target.open() as gateway:
@@ -89,7 +89,7 @@ def replay_deliveries(
     ] = None,
     dead: Annotated[bool, typer.Option("--all-dead", help="All its dead deliveries.")] = False,
     as_json: AsJson = False,
-    **calls: Unpack[options.ReplaySelection],
+    **calls: Unpack[options.ReplayOptions],
 ) -> None:
     """Deliver again: one delivery, all dead ones of an endpoint, or everything about some calls. The ids stay the same."""
     if (id is None) == (endpoint is None):

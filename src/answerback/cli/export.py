@@ -30,7 +30,7 @@ def export(
     file_format: Annotated[FileFormat, typer.Option("--format", help="The file format.")] = FileFormat.CSV,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write; - is standard output.")] = _STDOUT,
     full_numbers: FullNumbers = False,
-    **filters: Unpack[options.ExportFilter],
+    **filters: Unpack[options.ExportOptions],
 ) -> None:
     zone = options.load_zone(filters["timezone"])
     for name in ("since", "until"):

@@ -45,12 +45,12 @@ ZonedTime = Annotated[datetime | None, typer.Option(formats=TIME_FORMATS, help="
 # command for a gateway stands for all of a group.
 
 
-class Paging(TypedDict):
+class PagingOptions(TypedDict):
     page_size: Annotated[int, typer.Option("--limit", min=1, max=MAX_PAGE_SIZE, help="Maximum number of rows.")]
     cursor: Annotated[str | None, typer.Option(help="The next_cursor of the previous page.")]
 
 
-class CallSelection(TypedDict):
+class CallOptions(TypedDict):
     channel: ByChannel
     mobile: ByMobile
     outcome: ByOutcome
@@ -59,31 +59,31 @@ class CallSelection(TypedDict):
     reference: Annotated[str | None, typer.Option(help="Only calls with this reference.")]
 
 
-class DeliverySelection(TypedDict):
+class DeliveryOptions(TypedDict):
     endpoint: Annotated[str | None, typer.Option(help="Only deliveries to this endpoint.")]
     state: Annotated[DeliveryState | None, typer.Option(help="Only deliveries in this state.")]
     callid: Annotated[str | None, typer.Option(help="Only deliveries of this call.")]
 
 
-class TimeSelection(TypedDict):
+class TimeOptions(TypedDict):
     since: UtcTime
     until: UtcTime
 
 
-class CallPaging(CallSelection, TimeSelection, Paging): ...
+class CallListOptions(CallOptions, TimeOptions, PagingOptions): ...
 
 
-class DeliveryPaging(DeliverySelection, Paging):
+class DeliveryListOptions(DeliveryOptions, PagingOptions):
     channel: ByChannel
 
 
-class ExportFilter(CallSelection, DeliverySelection):
+class ExportOptions(CallOptions, DeliveryOptions):
     since: ZonedTime
     until: ZonedTime
     timezone: Timezone
 
 
-class ReplaySelection(TimeSelection):
+class ReplayOptions(TimeOptions):
     outcome: ByOutcome
     kind: ByKind
     mobile: ByMobile

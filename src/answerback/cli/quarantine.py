@@ -6,7 +6,7 @@ from typing import Annotated, Unpack
 import typer
 
 from answerback.cli.language import tr
-from answerback.cli.options import ByChannel, Paging
+from answerback.cli.options import ByChannel, PagingOptions
 from answerback.cli.output import AsJson, FullNumbers, format_time, out, print_json, print_page, print_view
 from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.domain.models import MAX_PAGE_SIZE
@@ -23,7 +23,7 @@ def list_bodies(
     target: GatewayTarget,
     channel: ByChannel = None,
     as_json: AsJson = False,
-    **paging: Unpack[Paging],
+    **paging: Unpack[PagingOptions],
 ) -> None:
     """List the quarantined bodies, newest first, with the reason."""
     with target.open() as gateway:
