@@ -7,12 +7,32 @@ import queue
 import sys
 import threading
 import time
-
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from collections.abc import Iterator
+from typing import Any
 
 from answerback.domain.masking import mask_urls
 from answerback.domain.phone_numbers import mask_number, mask_phone_like, mask_text
+
+
+@contextlib.contextmanager
+def _hidden(library: str) -> Iterator[None]:
+    """Meanwhile nothing can import it."""
+    modules: dict[str, Any] = sys.modules
+    imported = modules.get(library)
+    modules[library] = None
+    try:
+        yield
+    finally:
+        del modules[library]
+        if imported is not None:
+            modules[library] = imported
+
+
+with _hidden(
+    "rich"
+):  # structlog shows exceptions with it where it can, and they are text by then: 4 MB, and 30 ms of a start
+    import structlog
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
 _MOST_LINES = 10_000
 _LONGEST_FLUSH_S = 1.0

@@ -49,10 +49,11 @@ API = {"answerback.api.app", "fastapi"}
 CONSOLE = {"answerback.console.app", "jinja2"}
 METRICS = {"prometheus_client"}
 RELAY = {"aiohttp"}
+TERMINAL = {"pygments", "rich"}
 SERVER = {"uvicorn", "httptools", "uvloop"}
 LEDGER = {"sqlalchemy"}
 SETTINGS = {"pydantic_settings"}  # Typer itself has pydantic
-NO_HELPERS = API | CONSOLE | METRICS | RELAY | SERVER | SETTINGS | EXTRAS | {"rich", "structlog", "typer"}
+NO_HELPERS = API | CONSOLE | METRICS | RELAY | SERVER | SETTINGS | EXTRAS | TERMINAL | {"structlog", "typer"}
 """What neither the writer nor an export needs."""
 
 
@@ -107,7 +108,7 @@ def test_the_gateway_imports_each_part_when_it_is_first_asked_for(tmp_path: Path
 
         assert gateway.post(prompt("told")).content == OK
         gateway.await_ready()
-        missing = API | CONSOLE | METRICS | RELAY | EXTRAS
+        missing = API | CONSOLE | METRICS | RELAY | EXTRAS | TERMINAL
         assert modules(reporting, pid) & missing == set()
         steps: list[tuple[Callable[[], None], set[str]]] = [
             (scrape, METRICS),

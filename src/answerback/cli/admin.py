@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from answerback.cli.language import tr, tr_all, tr_setting
-from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
-from answerback.cli.output import AsJson, out, print_json, print_table
+from answerback.cli.options import AsJson, Config, DatabaseUrl, DataDir, load_cli_settings
+from answerback.cli.output import out, print_table
+from answerback.cli.plain_output import print_json
 from answerback.config import PREFIX, Settings, format_value
 from answerback.domain.masking import mask_token
 from answerback.errors import ConfigError

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from answerback.cli.language import current_language, tr
-from answerback.cli.options import Config, DataDir, load_cli_settings
-from answerback.cli.output import AsJson, StyledCell, format_time, print_json, print_page, print_table
+from answerback.cli.options import AsJson, Config, DataDir, load_cli_settings
+from answerback.cli.output import StyledCell, format_time, print_page, print_table
+from answerback.cli.plain_output import print_json
 from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.errors import ConfigError
 from answerback.schemas.alerts import AlertView

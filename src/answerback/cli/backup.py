@@ -8,8 +8,9 @@ import typer
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 
 from answerback.cli.language import tr, tr_message
-from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
-from answerback.cli.output import AsJson, out, print_fields, print_json
+from answerback.cli.options import AsJson, Config, DatabaseUrl, DataDir, load_cli_settings
+from answerback.cli.output import out, print_fields
+from answerback.cli.plain_output import print_json
 from answerback.cli.progress import ProgressBars
 from answerback.service.backup import Manifest, make_backup
 from answerback.service.restore import restore_backup

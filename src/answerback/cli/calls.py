@@ -6,7 +6,8 @@ import typer
 
 from answerback.cli import options
 from answerback.cli.language import current_language, tr, tr_all
-from answerback.cli.output import AsJson, FullNumbers, format_time, print_page, print_view
+from answerback.cli.options import AsJson, FullNumbers
+from answerback.cli.output import format_time, print_page, print_view
 from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.domain.failure_reasons import FAILURE_REASONS
 from answerback.domain.models import Outcome

@@ -15,7 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from answerback.cli.language import current_language, tr, tr_message
-from answerback.cli.output import AsJson, fail, out, print_json
+from answerback.cli.options import AsJson
+from answerback.cli.output import fail, out
+from answerback.cli.plain_output import print_json
 from answerback.cli.progress import ProgressBars
 from answerback.domain.arguments import require_http_url
 from answerback.i18n import Language

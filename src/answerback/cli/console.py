@@ -7,7 +7,9 @@ import typer
 
 from answerback.cli.browser import Open, is_desktop, open_browser
 from answerback.cli.language import tr
-from answerback.cli.output import AsJson, err, print_json
+from answerback.cli.options import AsJson
+from answerback.cli.output import err
+from answerback.cli.plain_output import print_json
 from answerback.cli.target import GatewayTarget, for_gateway
 
 

@@ -8,8 +8,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from answerback.cli.language import tr, tr_all, tr_message
-from answerback.cli.options import Config, load_cli_settings
-from answerback.cli.output import AsJson, out, print_json, print_table
+from answerback.cli.options import AsJson, Config, load_cli_settings
+from answerback.cli.output import out, print_table
+from answerback.cli.plain_output import print_json
 from answerback.cli.progress import ProgressBars, RateColumn
 from answerback.gc_tuning import freeze_gc
 from answerback.store_copy import CopyJob, CopyResult, VerifyResult, parse_location

@@ -8,18 +8,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 
 from answerback.cli import options
 from answerback.cli.language import tr, tr_all, tr_message
-from answerback.cli.output import (
-    AsJson,
-    FullNumbers,
-    StyledCell,
-    fail,
-    format_time,
-    out,
-    print_fields,
-    print_json,
-    print_page,
-    print_table,
-)
+from answerback.cli.options import AsJson, FullNumbers
+from answerback.cli.output import StyledCell, fail, format_time, out, print_fields, print_page, print_table
+from answerback.cli.plain_output import print_json
 from answerback.cli.progress import ProgressBars
 from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.domain.endpoints import DeliveryState

@@ -3,8 +3,9 @@
 import typer
 
 from answerback.cli.language import tr, tr_all, tr_message
-from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
-from answerback.cli.output import AsJson, StyledCell, print_json, print_table
+from answerback.cli.options import AsJson, Config, DatabaseUrl, DataDir, load_cli_settings
+from answerback.cli.output import StyledCell, print_table
+from answerback.cli.plain_output import print_json
 from answerback.logs import configure_logs
 from answerback.service.check_result import CheckLevel, CheckResult
 from answerback.service.doctor import run_checks

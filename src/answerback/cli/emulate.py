@@ -11,7 +11,9 @@ import msgspec
 import typer
 
 from answerback.cli.language import current_language, tr, tr_all
-from answerback.cli.output import AsJson, out, print_json, print_lines, print_table
+from answerback.cli.options import AsJson
+from answerback.cli.output import out, print_table
+from answerback.cli.plain_output import print_json, print_lines
 from answerback.emulator.snippets import Snippet, SnippetLanguage, build_snippets
 from answerback.errors import ConfigError
 

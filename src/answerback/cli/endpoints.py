@@ -6,7 +6,9 @@ import typer
 from rich.markup import escape
 
 from answerback.cli.language import tr, tr_message
-from answerback.cli.output import AsJson, format_time, out, print_json, print_page, print_view
+from answerback.cli.options import AsJson
+from answerback.cli.output import format_time, out, print_page, print_view
+from answerback.cli.plain_output import print_json
 from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.domain.endpoint_headers import parse_header_lines
 from answerback.domain.endpoints import PayloadFormat

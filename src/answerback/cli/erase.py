@@ -12,7 +12,9 @@ from rich.markup import escape
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from answerback.cli.language import tr, tr_all, tr_message
-from answerback.cli.output import AsJson, err, fail, out, print_json, print_table
+from answerback.cli.options import AsJson
+from answerback.cli.output import err, fail, out, print_table
+from answerback.cli.plain_output import print_json
 from answerback.cli.progress import ProgressBars
 from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.domain.number_finder import NumberFinder

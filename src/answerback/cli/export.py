@@ -12,7 +12,9 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsed
 
 from answerback.cli import options
 from answerback.cli.language import tr, tr_message
-from answerback.cli.output import FullNumbers, discard_unwritable, err, fail
+from answerback.cli.options import FullNumbers
+from answerback.cli.output import err, fail
+from answerback.cli.plain_output import discard_unwritable
 from answerback.cli.progress import ProgressBars
 from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.domain.exports import Dataset, FileFormat

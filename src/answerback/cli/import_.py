@@ -12,8 +12,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from answerback.cli.language import tr, tr_message
-from answerback.cli.options import Config, DataDir, Timezone, load_cli_settings, load_zone
-from answerback.cli.output import AsJson, fail, out, print_fields, print_json
+from answerback.cli.options import AsJson, Config, DataDir, Timezone, load_cli_settings, load_zone
+from answerback.cli.output import fail, out, print_fields
+from answerback.cli.plain_output import print_json
 from answerback.cli.progress import ProgressBars, RateColumn
 from answerback.config import Settings
 from answerback.domain.models import DEFAULT_CHANNEL

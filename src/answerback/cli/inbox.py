@@ -10,8 +10,9 @@ import typer
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from answerback.cli.language import tr, tr_all, tr_message
-from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
-from answerback.cli.output import AsJson, out, print_fields, print_json
+from answerback.cli.options import AsJson, Config, DatabaseUrl, DataDir, load_cli_settings
+from answerback.cli.output import out, print_fields
+from answerback.cli.plain_output import print_json
 from answerback.cli.progress import ProgressBars, RateColumn
 from answerback.errors import ConfigError
 from answerback.inbox import INBOX_FILE, InboxReader, lock_inbox

@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from answerback.cli.language import tr
-from answerback.cli.output import AsJson, err, format_time, out, print_json, print_page
+from answerback.cli.options import AsJson
+from answerback.cli.output import err, format_time, out, print_page
+from answerback.cli.plain_output import print_json
 from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.domain.models import Role
 from answerback.schemas.keys import KeyView

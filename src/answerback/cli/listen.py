@@ -9,8 +9,8 @@ import typer
 from rich.markup import escape
 
 from answerback.cli.language import tr, tr_message
-from answerback.cli.options import ByChannel, ByKind, ByOutcome
-from answerback.cli.output import FullNumbers, err, out
+from answerback.cli.options import ByChannel, ByKind, ByOutcome, FullNumbers
+from answerback.cli.output import err, out
 from answerback.cli.tail import describe_callback
 from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.client.senders import describe

@@ -11,7 +11,9 @@ import typer
 
 from answerback.cli.connection import RemoteGateway, connect, read_text, trust
 from answerback.cli.language import tr
-from answerback.cli.output import AsJson, err, out, print_json, print_table
+from answerback.cli.options import AsJson
+from answerback.cli.output import err, out, print_table
+from answerback.cli.plain_output import print_json
 from answerback.cli.profiles import (
     DEFAULT_PROFILE,
     Profile,

@@ -23,6 +23,8 @@ DatabaseUrl = Annotated[
         "--database-url", help="The ledger's database: postgresql://user@host/name; by default a file in --data-dir."
     ),
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+FullNumbers = Annotated[bool, typer.Option("--unmask", help="Show phone numbers unmasked.")]
 Timezone = Annotated[str, typer.Option("--timezone", help="Time zone of times that name none.")]
 
 ByChannel = Annotated[str | None, typer.Option(help="Only this channel.")]

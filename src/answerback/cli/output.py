@@ -1,20 +1,18 @@
-"""The command line's output: tables for people, JSON for programs, one line for an error."""
+"""The command line's output: tables for people, one line for an error. JSON is in `plain_output`."""
 
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-import msgspec
 import typer
-from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from answerback.cli.language import tr, tr_message
+from answerback.cli.plain_output import print_json
 from answerback.errors import AnswerbackError, LedgerUnavailable
 
 if TYPE_CHECKING:
@@ -28,28 +26,6 @@ _WIDEST = 100_000
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 err = Console(stderr=True, highlight=False)
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-FullNumbers = Annotated[bool, typer.Option("--unmask", help="Show phone numbers unmasked.")]
-
-
-def discard_unwritable() -> None:
-    """Drop what is left of the output where nobody takes it: a reader who left, a terminal that was closed, a full disk."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def print_json(value: Any) -> None:
-    """One JSON document, indented, on standard output; pydantic models as they are in the API."""
-    encoded = msgspec.json.encode(value, enc_hook=_encode)
-    sys.stdout.write(msgspec.json.format(encoded, indent=2).decode() + "\n")
-
-
-def _encode(value: Any) -> Any:
-    return value.model_dump(mode="json") if hasattr(value, "model_dump") else str(value)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], nothing: str, *, prose: bool = False) -> None:
@@ -107,14 +83,6 @@ def print_fields(fields: dict[str, Any]) -> None:
     for name, value in fields.items():
         table.add_row(f"[bold]{name}[/]", Text(_format_field(value)))
     out.print(table)
-
-
-def print_lines(lines: Sequence[tuple[str, str]]) -> None:
-    """Print a line for each pair, never truncated, so that values can be copied."""
-    width = max(cell_len(name) for name, _ in lines)
-    for name, value in lines:
-        padding = " " * (width - cell_len(name))
-        out.print(Text.assemble((name, "bold"), f"{padding}  {value}"), soft_wrap=True)
 
 
 def _format_field(value: Any) -> str:

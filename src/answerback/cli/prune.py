@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from answerback.cli.language import tr, tr_all
-from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
-from answerback.cli.output import AsJson, format_time, out, print_json, print_table
+from answerback.cli.options import AsJson, Config, DatabaseUrl, DataDir, load_cli_settings
+from answerback.cli.output import format_time, out, print_table
+from answerback.cli.plain_output import print_json
 from answerback.domain.retention import RetentionPolicy, deleted_words
 from answerback.errors import ConfigError
 from answerback.ledger import Ledger

@@ -6,8 +6,9 @@ from typing import Annotated, Unpack
 import typer
 
 from answerback.cli.language import tr
-from answerback.cli.options import ByChannel, PagingOptions
-from answerback.cli.output import AsJson, FullNumbers, format_time, out, print_json, print_page, print_view
+from answerback.cli.options import AsJson, ByChannel, FullNumbers, PagingOptions
+from answerback.cli.output import format_time, out, print_page, print_view
+from answerback.cli.plain_output import print_json
 from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.domain.models import MAX_PAGE_SIZE
 from answerback.errors import ResourceNotFound

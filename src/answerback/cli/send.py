@@ -10,7 +10,9 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from answerback.cli.language import tr, tr_message
-from answerback.cli.output import AsJson, err, out, print_json, print_table
+from answerback.cli.options import AsJson
+from answerback.cli.output import err, out, print_table
+from answerback.cli.plain_output import print_json
 from answerback.domain.arguments import require_http_url
 from answerback.domain.models import CallbackKind, Result
 from answerback.emulator.payloads import CallbackFields, body_of

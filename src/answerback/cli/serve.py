@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from answerback.cli.language import tr, tr_message
-from answerback.cli.options import Config, DatabaseUrl, DataDir, load_cli_settings
-from answerback.cli.output import AsJson, discard_unwritable, out, print_json, print_lines
+from answerback.cli.options import AsJson, Config, DatabaseUrl, DataDir, load_cli_settings
+from answerback.cli.plain_output import discard_unwritable, print_json, print_lines
 from answerback.ledger.writer.spawning import spawn_writer
 
 if TYPE_CHECKING:
@@ -101,10 +101,8 @@ def _print_text(info: "StartupInfo") -> None:
     if info.admin_key:
         lines.append((tr("Admin key"), f"{info.admin_key}  {tr('(shown only once, stored in admin-key)')}"))
     print_lines(lines)
-    out.print(
-        tr("Paste a callback URL into the cloud console, as the event callback of the voice application."),
-        soft_wrap=True,
-    )
+    advice = tr("Paste a callback URL into the cloud console, as the event callback of the voice application.")
+    sys.stdout.write(f"{advice}\n")
 
 
 def _print_json(info: "StartupInfo") -> None:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from answerback.cli.output import AsJson, print_json
+from answerback.cli.options import AsJson
+from answerback.cli.plain_output import print_json
 from answerback.domain.arguments import require_http_url
 from answerback.emulator.snippets import LANGUAGE_NAMES, SnippetLanguage, build_snippets
 from answerback.errors import ConfigError

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 import typer
 
 from answerback.cli.language import current_language, tr, tr_all
-from answerback.cli.options import TIME_FORMATS, ByChannel, ByKind
-from answerback.cli.output import AsJson, out, print_fields, print_json, print_table
+from answerback.cli.options import TIME_FORMATS, AsJson, ByChannel, ByKind
+from answerback.cli.output import out, print_fields, print_table
+from answerback.cli.plain_output import print_json
 from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.domain.statistics import RangeName
 from answerback.i18n import Language, Text

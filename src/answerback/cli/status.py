@@ -6,7 +6,9 @@ from rich.markup import escape
 
 from answerback.cli.endpoints import format_status
 from answerback.cli.language import tr, tr_all, tr_message
-from answerback.cli.output import AsJson, StyledCell, describe_waiting, err, format_time, out, print_json, print_table
+from answerback.cli.options import AsJson
+from answerback.cli.output import StyledCell, describe_waiting, err, format_time, out, print_table
+from answerback.cli.plain_output import print_json
 from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.errors import LedgerUnavailable
 from answerback.schemas.cluster import EndpointAssignmentView, InboxView, InstanceView, StatusView

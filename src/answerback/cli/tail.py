@@ -6,8 +6,8 @@ import typer
 from rich.markup import escape
 
 from answerback.cli.language import tr, tr_message
-from answerback.cli.options import ByChannel
-from answerback.cli.output import FullNumbers, err, out
+from answerback.cli.options import ByChannel, FullNumbers
+from answerback.cli.output import err, out
 from answerback.cli.target import GatewayTarget, for_gateway
 from answerback.schemas.events import AttemptActivityView, CallbackActivityView
 
