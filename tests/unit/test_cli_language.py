@@ -82,6 +82,7 @@ OF_OTHERS = (
     "client/webhooks.py",
     "console/",
     "emulator/a",
+    "emulator/testing.py",
     "receiver/",
     "tencent/",
     "testing.py",
