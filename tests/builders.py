@@ -36,7 +36,7 @@ AnyCallback: TypeAlias = Status | KeyPress | Failure
 ADMIN = Actor("admin")
 """Who did it, where the test is not about that."""
 NIGHT = Actor("night", full_numbers=False)
-"""Somebody who may not see numbers in full."""
+"""Somebody who may not see full numbers."""
 
 PAYLOADS = Path(__file__).parent / "payloads"
 

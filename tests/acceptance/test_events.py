@@ -180,7 +180,7 @@ def test_a_key_without_numbers_forwards_nothing(gateway: Gateway) -> None:
     arguments = ["listen", "--url", gateway.url, "--forward-to", "http://127.0.0.1:9/"]
     done = run(*arguments, cwd=gateway.data_dir.parent, settings={"ANSWERBACK_KEY": key})
     assert done.returncode == 1
-    assert "--forward-to: the key may not see numbers in full" in done.stderr
+    assert "--forward-to: the key may not see full numbers" in done.stderr
     file = gateway.data_dir.parent / "key"
     file.write_text(key)
     with following(gateway, "listen", "--key-file", str(file), "--after", "0") as listener:

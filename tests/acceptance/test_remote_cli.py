@@ -233,7 +233,7 @@ def test_a_private_authority_is_remembered(laptop: Laptop, tmp_path: Path) -> No
         refused = laptop.run(*login)
         assert refused.stderr.count("\n") == 1
         assert "its certificate is not trusted: " in refused.stderr
-        assert "`answerback login --ca-file`, or with ANSWERBACK_CA_FILE" in refused.stderr
+        assert "`answerback login --ca-file`, or ANSWERBACK_CA_FILE" in refused.stderr
         server.will(me, answer(200, status), nobody, nobody)
         assert laptop.run(*login, "--ca-file", authority.file).returncode == 0
         key = {"ANSWERBACK_KEY": "ab_key", "ANSWERBACK_CA_FILE": str(authority.file)}
@@ -249,8 +249,8 @@ def test_a_private_authority_is_remembered(laptop: Laptop, tmp_path: Path) -> No
         ("keys list", "viewer", "this requires the role admin; the key `viewer` has viewer"),
         ("keys create k", "operator", "this requires the role admin; the key `operator` has operator"),
         ("calls list --mobile 13788888888", "viewer", "mobile: searching calls by a phone number requires the right to full numbers"),
-        ("calls list --unmask", "viewer", "--unmask: the key viewer may not see numbers in full"),
-        ("export calls --unmask", "viewer", "--unmask: the key viewer may not see numbers in full"),
+        ("calls list --unmask", "viewer", "--unmask: the key viewer may not see full numbers"),
+        ("export calls --unmask", "viewer", "--unmask: the key viewer may not see full numbers"),
         ("erase --number 13788888888 --dry-run", "default", "--dry-run: rows are counted where the ledger is"),
         ("calls show nope", "viewer", "no call nope"),
         ("export deliveries --kind prompt", "viewer", "kind: deliveries cannot be filtered by it"),

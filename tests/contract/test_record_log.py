@@ -143,7 +143,7 @@ def test_rows_that_cannot_be_read(ledger: Ledger) -> None:
     assert reply.dispositions == {STORED: 2, QUARANTINED: 3}
     kept = {item.raw: item.reason for item in ledger.quarantined().items}
     one, five, later = (f"{rows} of log {LOG.hex()}" for rows in ("row 2", "rows 3 to 7", "row 8"))
-    lost = "cannot be read: missing or damaged; what it held was answered, and is not recorded"
+    lost = "cannot be read: missing or damaged; its callbacks were answered and are not recorded"
     came = "; it came in after 2026-05-01T12:00:01Z and before 2026-05-01T12:00:09Z"
     assert kept == {
         one.encode(): f"{one} {lost}{came}",

@@ -171,11 +171,11 @@ def test_a_late_callback_of_a_deleted_call_is_not_a_new_call(ledger: Ledger) -> 
     assert (callids(ledger), ledger.statistics(EVER).total) == ({"new"}, before)
     assert undelivered(ledger) == []
     (first, *_) = ledger.quarantined().items
-    assert "deleted for its age" in first.reason
-    with pytest.raises(CallbackRejected, match="deleted for its age"):
+    assert "deleted because of its age" in first.reason
+    with pytest.raises(CallbackRejected, match="deleted because of its age"):
         ledger.requeue(first.id, ADMIN)
     assert ledger.quarantine_size()[0] == 2
-    with pytest.raises(StateConflict, match="deleted for its age"):
+    with pytest.raises(StateConflict, match="deleted because of its age"):
         annotate(ledger, "old", reference="order 1")
 
 

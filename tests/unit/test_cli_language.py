@@ -170,7 +170,7 @@ def test_every_reason_is_known(reason: UnavailableReason) -> None:
         ),
         ("Invalid value for '--limit': Input should be greater than or equal to 1", "'--limit' 的值无效：应不小于 1"),
         (
-            "retention: nothing is set, so everything is kept; set retention.calls_days, say",
+            "retention: nothing is set, so everything is kept; for example, set retention.calls_days",
             "retention：没有设置，所以全部保留；可设置 retention.calls_days 等",
         ),
         ("FATAL: something of another program", "FATAL: something of another program"),

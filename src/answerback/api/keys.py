@@ -120,7 +120,7 @@ def _key_for_link(ledger: Ledger, principal: Principal, name: str | None) -> Api
     principal.require_role(Role.ADMIN)
     key = next((key for key in ledger.keys() if key.name == name), None)  # noqa: SIM118  # a ledger is no dict
     if key is None:
-        raise ResourceNotFound(f"key: there is no key {name} that a link could be for")
+        raise ResourceNotFound(f"key: there is no key {name} to make a link for")
     if key.full_numbers:
         principal.actor.require_full_numbers()
     return key

@@ -56,7 +56,7 @@ def connect(remote: RemoteGateway, *, masked: bool = False) -> "Iterator[Client]
     except ConnectionFailed as error:
         if _UNTRUSTED in error.detail:
             raise ConfigError(
-                f"{name}: {error}; that of a private authority is named with `answerback login --ca-file`, or with {CA_FILE}"
+                f"{name}: {error}; for a private authority use `answerback login --ca-file`, or {CA_FILE}"
             ) from error
         raise ConfigError(f"{name}: {error}") from error
     except (Forbidden, RateLimited, Unavailable, UnexpectedResponse) as error:

@@ -52,7 +52,7 @@ def erase(
         return
     if not yes:
         if not sys.stdin.isatty():
-            raise ConfigError("--yes: there is no terminal to ask at; give it to erase the number for good")
+            raise ConfigError("--yes: there is no terminal to ask at; add this option to erase the number for good")
         typer.confirm(_question(target), abort=True, err=True)
     with ExitStack() as stack:
         inbox = None if target.remote is not None else _inbox(target.settings)

@@ -55,7 +55,7 @@ def listen(
     ):
         if forward_to is not None and not client.me().full_numbers:
             raise ConfigError(
-                "--forward-to: the key may not see numbers in full, so what it gets is not what the cloud sent; "
+                "--forward-to: the key may not see full numbers, so it would forward masked bodies; "
                 "use a key made with --full-numbers, or leave out --forward-to"
             )
         events = client.events(

@@ -31,7 +31,7 @@ def prune(
     settings = load_cli_settings(config, data_dir=data_dir, database_url=database_url)
     policy = settings.retention.policy()
     if policy.is_empty:
-        raise ConfigError("retention: nothing is set, so everything is kept; set retention.calls_days, say")
+        raise ConfigError("retention: nothing is set, so everything is kept; for example, set retention.calls_days")
     now = datetime.now(UTC)
     with open_for_reading(settings) as ledger:
         deleted = Counter[str]() if dry_run else _prune(ledger, policy, now)

@@ -90,7 +90,7 @@ class GatewayTarget:
         if (profile := load_profile(DEFAULT_PROFILE)) is not None:
             return self._of_profile(f"profile {DEFAULT_PROFILE}", profile)
         raise ConfigError(
-            "there is no gateway here, nor its data: name it with --data-dir, or log in to a remote one with `answerback login`"
+            "there is neither a gateway nor its data here: use --data-dir, or log in to a remote gateway with `answerback login`"
         )
 
     def _at(self, name: str, url: str) -> RemoteGateway:
@@ -149,7 +149,7 @@ class GatewayTarget:
             err.print(said, style="dim", soft_wrap=True, markup=False)
         with connect(remote, masked=full_numbers is False) as client:
             if full_numbers and not (key := client.me()).full_numbers:
-                raise ConfigError(f"--unmask: the key {key.name} may not see numbers in full")
+                raise ConfigError(f"--unmask: the key {key.name} may not see full numbers")
             yield client
             if client.recorder_lag_s:
                 said = tr("not in the ledger yet: what came in the last {lag_s:,.0f} s", lag_s=client.recorder_lag_s)

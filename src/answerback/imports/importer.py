@@ -104,7 +104,7 @@ class Importer:
     def _parse(self, found: ExtractedCallback) -> ParsedCallback | str:
         """The callback, or why there is none."""
         if found.channel is None and found.token is not None and found.token not in self._tokens:
-            return "the token in its URL is of no channel: add the channel to the config file first"
+            return "the token in its URL belongs to no channel: add the channel to the config file first"
         if found.channel is not None and not _CHANNEL_NAME.fullmatch(found.channel):
             return "its channel is not a valid name: lowercase letters, digits, - and _"
         channel = found.channel or self._tokens.get(found.token or "") or self._channel

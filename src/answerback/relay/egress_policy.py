@@ -77,7 +77,7 @@ class EgressPolicy:
         ):
             return f"{found} is a link-local or metadata address, which no endpoint may have"
         if found.is_multicast or found.is_unspecified or found == ipaddress.ip_address("255.255.255.255"):
-            return f"{found} is the address of no host"
+            return f"{found} is not the address of a host"
         if self._trusted or any(found in network for network in self._allowed_networks):
             return None
         if found.is_loopback or _is_own(original) or _is_own(found):

@@ -112,7 +112,7 @@ class EndpointManager:
                 added.append(make_draft(name, one))
             elif not before.from_config:
                 raise ConfigError(
-                    f"endpoints.{name}: an endpoint of that name exists that is not from the config file: remove it"
+                    f"endpoints.{name}: an endpoint of that name exists already, and is not from the config file: remove it"
                 )
             elif (after := merge_config(before, one)) != before:
                 changed.append(after)

@@ -161,7 +161,7 @@ def _left_out(settings: Settings, sources: dict[str, Path]) -> list[str]:
     if settings.ledger.url is not None:
         found.append("the ledger, which is in PostgreSQL: back it up now, after this, with its own tools (pg_dump)")
     if settings.stream.url is not None:
-        found.append("the stream, which has what is not recorded yet")
+        found.append("the stream, which has the callbacks that are not recorded yet")
     if settings.server.secret is not None and SERVER_SECRET_FILE not in sources:
         found.append("server.secret, which is in the settings")
     if settings.server.admin_key is not None and ADMIN_KEY_FILE not in sources:

@@ -141,7 +141,7 @@ def check_place(settings: Settings) -> Finding:
     if settings.ledger.url is not None and settings.inbox.dir is None:
         finding = (
             f"the ledger is in PostgreSQL, the inbox in {directory} on this machine: "
-            "if its disk is lost, so is what was answered and not recorded yet"
+            "if its disk is lost, so are callbacks that were answered but not recorded yet"
         )
         remedy = "set inbox.dir to a directory on a persistent volume, or put JetStream in front (stream.url)"
         return warning(finding, remedy)

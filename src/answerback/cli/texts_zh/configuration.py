@@ -59,7 +59,7 @@ TEXTS: Mapping[str, str] = {
     "is not a regular file": "不是普通文件",
     "is larger than {} bytes": "大于 {0} 字节",
     "cannot be used: {}": "不能使用：{0}",
-    "an endpoint of that name exists that is not from the config file: remove it": "已有同名端点，但不是来自配置文件：请删除它",
+    "an endpoint of that name exists already, and is not from the config file: remove it": "已有同名端点，但不是来自配置文件：请删除它",
     '{} needs OpenTelemetry: pip install "answerback[otel]"': '{0} 需要 OpenTelemetry：pip install "answerback[otel]"',
     # Starting, and the directories of a gateway.
     "server.host, server.port: cannot listen on {}: {}": "server.host、server.port：无法监听 {0}：{1}",

@@ -31,7 +31,7 @@ class Actor(msgspec.Struct, frozen=True, array_like=True):
         return cls(key.name, key.full_numbers)
 
     def require_full_numbers(self) -> None:
-        """Raise PermissionDenied where the actor may not see numbers in full."""
+        """Raise PermissionDenied where the actor may not see full numbers."""
         if not self.full_numbers:
             raise PermissionDenied(f"this requires the right to full numbers; the key `{self.name}` does not have it")
 

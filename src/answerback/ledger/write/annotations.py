@@ -67,7 +67,7 @@ def annotate_call(
     if rows:
         call_id, before = rows[0][0], call_of(rows[0])
     elif find_pruned(connection, [key]):
-        raise StateConflict(f"call {callid} was deleted for its age: it cannot be annotated any more")
+        raise StateConflict(f"call {callid} was deleted because of its age and can no longer be annotated")
     else:
         call_id, before = _register_call(connection, channel, callid, now)
     after = msgspec.structs.replace(before, **_changes(before, annotation))

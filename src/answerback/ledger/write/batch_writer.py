@@ -43,7 +43,7 @@ _add_duplicates = (
 )
 
 
-PRUNED = "its call was deleted for its age, and is in the statistics already"
+PRUNED = "its call was deleted because of its age, and is already in the statistics"
 """Why a callback that came very late is in quarantine."""
 
 

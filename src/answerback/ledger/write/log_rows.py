@@ -83,7 +83,7 @@ def parse_bodies(bodies: Iterable[BatchItem]) -> list[Item]:
 
 def _decode(payload: bytes | None) -> CallbackBatch:
     if payload is None:
-        raise BatchDecodeError("missing or damaged; what it held was answered, and is not recorded")
+        raise BatchDecodeError("missing or damaged; its callbacks were answered and are not recorded")
     return decode_batch(payload)
 
 

@@ -67,7 +67,7 @@ def replay_delivery(
         raise StateConflict(f"delivery {id_} was for an endpoint that was removed")
     if row.callback_id is None and endpoint.config.format is PayloadFormat.TENCENT:
         raise StateConflict(
-            f"delivery {id_} is about a call itself, for which the format of {endpoint.name} has no payload"
+            f"delivery {id_} is about the call itself, which the format of {endpoint.name} cannot express"
         )
     if row.state == DeliveryState.BLOCKED.value:
         raise StateConflict(f"delivery {id_} is blocked by an earlier one of its call: replay that one")
