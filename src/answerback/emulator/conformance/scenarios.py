@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from answerback.emulator.conformance.evaluation import Expectation
 from answerback.emulator.conformance.requests import CallbackRequest, CallFactory, Transport, padded
@@ -68,8 +68,8 @@ def key_then_status(calls: CallFactory, callid: str) -> Sequence[bytes]:
     return (calls.key_press(callid), calls.key_press(callid, keypress="2"), calls.status(callid))
 
 
-def unanswered_with(**fields: str | int | None) -> Callable[[CallFactory], Sequence[RuleStep]]:
-    """The status of a call that nobody answered, with these fields."""
+def unanswered_with(**fields: Any) -> Callable[[CallFactory], Sequence[RuleStep]]:
+    """The status of a call that nobody answered, with these fields; ... leaves one out."""
     return lambda calls: [taken(calls.unanswered(**fields))]
 
 

@@ -74,6 +74,27 @@ KINDS = (
     ),
 )
 
+_NO_VALUE: tuple[tuple[str, object, str, str], ...] = (
+    ("missing", ..., "{} is missing", "没有 {}"),
+    ("empty", "", '{} is ""', '{} 为 ""'),
+    ("zero", "0", '{} is "0"', '{} 为 "0"'),
+    ("null", None, "{} is null", "{} 为 null"),
+    ("int", 0, "{} is the number 0", "{} 为数字 0"),
+)
+"""How a field that has no value may be sent: the end of the rule's id, what is sent, and that in words."""
+
+_UNANSWERED = [
+    Rule(
+        f"{field.replace('_', '-')}-{form}",
+        f"not answered: {en.format(field)}",
+        f"未接听：{zh.format(field)}",
+        fixes.UNANSWERED,
+        unanswered_with(**{field: value}),
+    )
+    for field in ("accept_time", "fee")
+    for form, value, en, zh in _NO_VALUE
+]
+
 FORMS = (
     Rule(
         "example",
@@ -91,54 +112,7 @@ FORMS = (
         fixes.JSON,
         lambda calls: [taken(escaped(calls.status()))],
     ),
-    Rule(
-        "accept-time-missing",
-        "not answered: accept_time is missing",
-        "未接听：没有 accept_time",
-        fixes.UNANSWERED,
-        lambda calls: [taken(calls.unanswered(accept_time=...))],
-    ),
-    Rule(
-        "accept-time-empty",
-        'not answered: accept_time is ""',
-        '未接听：accept_time 为 ""',
-        fixes.UNANSWERED,
-        unanswered_with(accept_time=""),
-    ),
-    Rule(
-        "accept-time-zero",
-        'not answered: accept_time is "0"',
-        '未接听：accept_time 为 "0"',
-        fixes.UNANSWERED,
-        unanswered_with(accept_time="0"),
-    ),
-    Rule(
-        "accept-time-null",
-        "not answered: accept_time is null",
-        "未接听：accept_time 为 null",
-        fixes.UNANSWERED,
-        unanswered_with(accept_time=None),
-    ),
-    Rule(
-        "accept-time-int",
-        "not answered: accept_time is the number 0",
-        "未接听：accept_time 为数字 0",
-        fixes.UNANSWERED,
-        unanswered_with(accept_time=0),
-    ),
-    Rule(
-        "fee-missing",
-        "not answered: fee is missing",
-        "未接听：没有 fee",
-        fixes.UNANSWERED,
-        lambda calls: [taken(calls.unanswered(fee=...))],
-    ),
-    Rule("fee-empty", 'not answered: fee is ""', '未接听：fee 为 ""', fixes.UNANSWERED, unanswered_with(fee="")),
-    Rule("fee-zero", 'not answered: fee is "0"', '未接听：fee 为 "0"', fixes.UNANSWERED, unanswered_with(fee="0")),
-    Rule("fee-null", "not answered: fee is null", "未接听：fee 为 null", fixes.UNANSWERED, unanswered_with(fee=None)),
-    Rule(
-        "fee-int", "not answered: fee is the number 0", "未接听：fee 为数字 0", fixes.UNANSWERED, unanswered_with(fee=0)
-    ),
+    *_UNANSWERED,
     Rule(
         "ints-status",
         "status: integers where strings are documented",

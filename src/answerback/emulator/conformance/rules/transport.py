@@ -5,6 +5,11 @@ from answerback.emulator.conformance.requests import Transport
 from answerback.emulator.conformance.scenarios import Rule, SendMode, numbered, taken, typed
 
 _ON_ONE_CONNECTION = 5
+_OTHER_TYPES = {
+    "form": "application/x-www-form-urlencoded",
+    "text": "text/plain",
+    "other": "application/octet-stream",
+}
 
 TRANSPORT = (
     Rule(
@@ -14,26 +19,15 @@ TRANSPORT = (
         fixes.MEDIA_TYPE,
         typed("application/json; charset=utf-8"),
     ),
-    Rule(
-        "type-form",
-        "Content-Type: application/x-www-form-urlencoded, the body is JSON",
-        "Content-Type: application/x-www-form-urlencoded，内容为 JSON",
-        fixes.MEDIA_TYPE,
-        typed("application/x-www-form-urlencoded"),
-    ),
-    Rule(
-        "type-text",
-        "Content-Type: text/plain, the body is JSON",
-        "Content-Type: text/plain，内容为 JSON",
-        fixes.MEDIA_TYPE,
-        typed("text/plain"),
-    ),
-    Rule(
-        "type-other",
-        "Content-Type: application/octet-stream, the body is JSON",
-        "Content-Type: application/octet-stream，内容为 JSON",
-        fixes.MEDIA_TYPE,
-        typed("application/octet-stream"),
+    *(
+        Rule(
+            f"type-{name}",
+            f"Content-Type: {media_type}, the body is JSON",
+            f"Content-Type: {media_type}，内容为 JSON",
+            fixes.MEDIA_TYPE,
+            typed(media_type),
+        )
+        for name, media_type in _OTHER_TYPES.items()
     ),
     Rule("type-none", "no Content-Type", "没有 Content-Type", fixes.MEDIA_TYPE, typed(None)),
     Rule(
