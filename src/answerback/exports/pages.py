@@ -17,7 +17,7 @@ from answerback.exports.spec import Export
 from answerback.ledger import Ledger
 from answerback.ledger.backends.postgresql.partition_ids import CALLS_PER_BLOCK, block_of
 from answerback.ledger.backends.selection import bulk_sql
-from answerback.ledger.read.calls import CallFilter, channels_holding, in_time, to_number
+from answerback.ledger.read.calls import CallFilter, channels_holding, in_time, of_class, to_number
 from answerback.ledger.read.deliveries import DeliveryFilter
 from answerback.ledger.tables import call_key, callbacks, calls, deliveries, endpoints, rollups
 from answerback.ledger.types import to_us
@@ -81,11 +81,7 @@ def _statistics_pages(ledger: Ledger, filters: CallFilter) -> Iterator[RowPage]:
 
 def _call_conditions(filters: CallFilter) -> list[Condition]:
     """What a call has to match, but for its time. What is not to be looked up by index is hidden from the planner."""
-    hidden = [
-        calls.c[name].concat("") == value
-        for name in ("channel", "kind", "outcome")
-        if (value := getattr(filters, name)) is not None
-    ]
+    hidden = of_class(filters)
     if filters.failure_code is not None:
         hidden.append(calls.c.failure_code + 0 == filters.failure_code)
     looked_up = [] if filters.mobile is None else to_number(filters.mobile)

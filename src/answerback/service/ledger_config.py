@@ -8,8 +8,6 @@ from answerback.config import Settings
 from answerback.domain.models import ADMIN_KEY_FILE
 from answerback.errors import ConfigError
 from answerback.ledger import LEDGER_FILE, Ledger, LedgerConfig
-from answerback.ledger.admin.audit import CLI_ACTOR, AuditAction
-from answerback.ledger.commands import RecordAuditEvent
 
 
 def ledger_config(settings: Settings) -> LedgerConfig:
@@ -35,8 +33,3 @@ def open_for_reading(settings: Settings) -> Iterator[Ledger]:
         raise ConfigError(f"server.data_dir: there is no ledger at {path}; name it with --data-dir")
     with contextlib.closing(ledger_config(settings).open()) as ledger:
         yield ledger
-
-
-def record_reveal(ledger: Ledger, *target: str | int) -> None:
-    """Record in the audit log that a command shows numbers in full; it shows them only after this. Raises LedgerUnavailable."""
-    RecordAuditEvent(CLI_ACTOR, AuditAction.NUMBERS_REVEALED, target).run(ledger)

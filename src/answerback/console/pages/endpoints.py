@@ -23,7 +23,7 @@ _ROUTE = "/endpoints/{name}"
 def build_routes(router: PageRouter) -> list[Route]:
     return [
         router.page("/endpoints", _list),
-        router.page(_ROUTE, _show),
+        router.page(_ROUTE, show_endpoint),
         router.action(f"{_ROUTE}/test", _test, Role.OPERATOR),
         router.action(f"{_ROUTE}/enable", partial(_set_enabled, on=True), Role.OPERATOR),
         router.action(f"{_ROUTE}/disable", partial(_set_enabled, on=False), Role.OPERATOR),
@@ -37,10 +37,6 @@ def _list(context: RequestContext) -> Response:
     rows = _read_rows(context, context.deps.ledger.endpoints())
     values = {"rows": rows, "active": context.deps.relay.can_manage}
     return context.render("endpoints.html", values)
-
-
-def _show(context: RequestContext) -> Response:
-    return show_endpoint(context)
 
 
 def show_endpoint(

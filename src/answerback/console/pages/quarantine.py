@@ -40,11 +40,7 @@ def build_routes(router: PageRouter) -> list[Route]:
     ]
 
 
-async def _list(context: RequestContext) -> Response:
-    return await _render_list(context)
-
-
-async def _render_list(context: RequestContext, retry: RetrySummary | None = None) -> Response:
+async def _list(context: RequestContext, retry: RetrySummary | None = None) -> Response:
     ledger, query = context.deps.ledger, context.query if context.request.method == "GET" else {}
     page = await context.run_in_thread(ledger.quarantined, query.get("channel"), query.get("cursor"), _PAGE_SIZE)
     count, size_bytes = await context.run_in_thread(ledger.quarantine_size)
@@ -61,11 +57,7 @@ async def _render_list(context: RequestContext, retry: RetrySummary | None = Non
     return context.render("quarantine.html", values)
 
 
-async def _show(context: RequestContext) -> Response:
-    return await _render_body(context)
-
-
-async def _render_body(context: RequestContext, rejection: str | None = None) -> Response:
+async def _show(context: RequestContext, rejection: str | None = None) -> Response:
     item = await context.run_in_thread(context.deps.ledger.quarantined_body, context.path["id"])
     view = QuarantinedBodyView.with_body(item, full_numbers=context.unmasked)
     values = {"item": view, "body": format_body(view), "unmasked": context.unmasked, "rejection": rejection}
@@ -75,7 +67,7 @@ async def _render_body(context: RequestContext, rejection: str | None = None) ->
 async def _reveal(context: RequestContext) -> Response:
     id_ = context.path["id"]
     await context.run_in_thread(context.deps.ledger.quarantined_body, id_)
-    return await _render_body(await context.unmask("quarantined body", id_))
+    return await _show(await context.unmask("quarantined body", id_))
 
 
 async def _retry(context: RequestContext) -> Response:
@@ -83,14 +75,14 @@ async def _retry(context: RequestContext) -> Response:
     requeued = await context.deps.ledger_client.execute(RequeueQuarantined(context.actor, id_))
     if requeued.disposition is None:
         reason = requeued.reason or ""
-        return await _render_body(context, rejection=reason if context.unmasked else mask_text(reason))
+        return await _show(context, rejection=reason if context.unmasked else mask_text(reason))
     return context.redirect(f"{context.links.console}/quarantine", "requeued")
 
 
 async def _retry_all(context: RequestContext) -> Response:
     """Read all once more, oldest first, for as long as a browser may wait."""
     retry = await _retry_batch(context, id_of(context.form.get("after", "")) or 0)
-    return await _render_list(context, retry)
+    return await _list(context, retry)
 
 
 async def _retry_batch(context: RequestContext, after: int) -> RetrySummary:

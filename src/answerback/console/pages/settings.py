@@ -1,5 +1,6 @@
 """Settings: the callback URLs to paste, who has a key, who did what, and how the gateway is set up."""
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -28,20 +29,16 @@ def build_routes(router: PageRouter) -> list[Route]:
     ]
 
 
-async def _show(context: RequestContext) -> Response:
-    return await _page(context, {})
-
-
 async def _create(context: RequestContext) -> Response:
     """Make a key and show it, this once: the page is the form's own answer."""
     try:
         key, draft = draft_api_key(*_parse_new_key(context), full_numbers=context.form.get("full_numbers") == "on")
         created = await context.deps.ledger_client.execute(CreateKey(context.actor, draft))
     except InvalidEndpoint as error:
-        return await _page(context, {"problem": str(error), "draft": {**_EMPTY_DRAFT, **context.form}}, 422)
+        return await _show(context, {"problem": str(error), "draft": {**_EMPTY_DRAFT, **context.form}}, 422)
     except StateConflict as error:
-        return await _page(context, {"problem": str(error), "draft": {**_EMPTY_DRAFT, **context.form}}, 409)
-    return await _page(context, {"created": created, "created_key": key})
+        return await _show(context, {"problem": str(error), "draft": {**_EMPTY_DRAFT, **context.form}}, 409)
+    return await _show(context, {"created": created, "created_key": key})
 
 
 async def _revoke(context: RequestContext) -> Response:
@@ -59,7 +56,7 @@ def _parse_new_key(context: RequestContext) -> tuple[str, Role]:
     return name, Role(role)
 
 
-async def _page(context: RequestContext, values: dict[str, Any], status: int = 200) -> Response:
+async def _show(context: RequestContext, values: Mapping[str, Any] = {}, status: int = 200) -> Response:
     deps, is_admin = context.deps, context.has_role(Role.ADMIN)
     cursor = context.query.get("cursor")
     keys, events = await context.run_in_thread(_read_settings, deps, cursor, is_admin=is_admin)
@@ -76,7 +73,7 @@ async def _page(context: RequestContext, values: dict[str, Any], status: int = 2
         "draft": _EMPTY_DRAFT,
         "created": None,
     }
-    return context.render("settings.html", facts | values, status)
+    return context.render("settings.html", {**facts, **values}, status)
 
 
 def _read_settings(

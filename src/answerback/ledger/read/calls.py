@@ -130,11 +130,7 @@ def _call(row: Row[Any]) -> tuple[int, Call]:
 
 def _conditions(filters: CallFilter) -> list[ColumnElement[bool]]:
     """What a call has to match, but for the number; what is not to be looked up by index is hidden from the planner."""
-    conditions = [
-        calls.c[name].concat("") == value
-        for name in ("channel", "kind", "outcome")
-        if (value := getattr(filters, name)) is not None
-    ]
+    conditions = of_class(filters)
     if filters.reference is not None:
         conditions.append(calls.c.reference == filters.reference)
         if filters.mobile is not None:
@@ -145,6 +141,12 @@ def _conditions(filters: CallFilter) -> list[ColumnElement[bool]]:
             (code if filters.reference is None and filters.mobile is None else code + 0) == filters.failure_code
         )
     return [*conditions, *in_time(filters)]
+
+
+def of_class(filters: CallFilter) -> list[ColumnElement[bool]]:
+    """What a call has to match in channel, kind and outcome, hidden from the planner."""
+    given = {name: getattr(filters, name) for name in _CLASS}
+    return [calls.c[name].concat("") == value for name, value in given.items() if value is not None]
 
 
 def in_time(filters: CallFilter) -> list[ColumnElement[bool]]:
