@@ -5,6 +5,7 @@ import ipaddress
 import shlex
 import shutil
 import stat
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -13,9 +14,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from answerback.cli.language import set_language, tr_message
 from answerback.emulator import authority
 from answerback.emulator.authority import HOSTS, TRUST_STORE_PASSWORD, AuthorityFiles, make_certificate, trust_hints
 from answerback.errors import ConfigError
+from answerback.i18n import Language
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +129,25 @@ def test_what_is_printed_can_be_pasted(tmp_path: Path) -> None:
     assert f"-Djavax.net.ssl.trustStore={files.trust_store}" in shlex.split(hints["Java"])
     assert shlex.split(hints["PHP 3.0"])[-1] == f"openssl.cafile={files.authority}"
     assert ast.literal_eval(hints["Python 3.0"].removeprefix("HttpProfile(certification=")[:-1]) == str(files.authority)
+
+
+@pytest.fixture
+def in_chinese() -> Iterator[None]:
+    """As with `--lang zh`."""
+    set_language(Language.ZH)
+    yield
+    set_language(Language.EN)
+
+
+@pytest.mark.usefixtures("in_chinese")
+def test_what_is_printed_is_printed_in_chinese(directory: Path) -> None:
+    """All but what is pasted and what an SDK is called."""
+    for port in (443, 8020):
+        hints = trust_hints(make_certificate(directory), "127.0.0.1", port)
+        said = {tr_message(sdk): tr_message(hint) for sdk, hint in hints.items()}
+        pasted = {sdk: hint for sdk, hint in hints.items() if tr_message(hint) == hint}
+        assert pasted.keys() == {"Python 2.0, Go", "Python 3.0", "Node", "Java", "PHP 3.0"}
+        assert said["PHP 2.0"] == "无需设置：它不校验证书"
+        assert said["不改动的 SDK"] == f"在 hosts 文件中写入 127.0.0.1 {' '.join(HOSTS)}" + (
+            "" if port == 443 else "，并使用 --port 443"
+        )

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 import typer
 
-from answerback.cli.language import current_language, tr, tr_all
+from answerback.cli.language import current_language, tr, tr_all, tr_message
 from answerback.cli.options import AsJson
 from answerback.cli.output import out, print_table
 from answerback.cli.plain_output import print_json, print_lines
@@ -186,7 +186,7 @@ def _show(summary: dict[str, Any], programs: Sequence[Snippet]) -> None:
     print_lines(lines)
     if "trust" in summary:
         out.print(f"\n[bold]{tr('What makes an SDK trust this certificate')}[/]", highlight=False)
-        print_lines(list(summary["trust"].items()))
+        print_lines([(tr_message(sdk), tr_message(hint)) for sdk, hint in summary["trust"].items()])
     for one in programs:
         out.print(f"\n[bold]{one.title}[/]", highlight=False)
         sys.stdout.write(one.program)

@@ -91,7 +91,9 @@ def trust_hints(files: AuthorityFiles, address: str, port: int) -> Mapping[str, 
     trusted_by_java = shlex.join(
         [f"-Djavax.net.ssl.trustStore={store}", f"-Djavax.net.ssl.trustStorePassword={TRUST_STORE_PASSWORD}"]
     )
-    at_443 = "" if port == _HTTPS_PORT else f", and --port {_HTTPS_PORT}"
+    hosts = f"{address} {' '.join(HOSTS)}"
+    in_file = f"{hosts} in the hosts file"
+    in_file_and_at_443 = f"{hosts} in the hosts file, and --port {_HTTPS_PORT}"
     return {
         "Python 2.0, Go": f"SSL_CERT_FILE={file}",
         "Python 3.0": f"HttpProfile(certification={json.dumps(authority, ensure_ascii=False)})",
@@ -100,7 +102,7 @@ def trust_hints(files: AuthorityFiles, address: str, port: int) -> Mapping[str, 
         "PHP 3.0": f"php -d {shlex.quote(f'openssl.cafile={authority}')}",
         "PHP 2.0": "nothing: it checks no certificate",
         ".NET": f"SSL_CERT_FILE={file} on Linux, elsewhere the store of the system",
-        "Any, unchanged": f"{address} {' '.join(HOSTS)} in the hosts file{at_443}",
+        "Any, unchanged": in_file if port == _HTTPS_PORT else in_file_and_at_443,
     }
 
 

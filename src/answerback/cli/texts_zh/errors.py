@@ -130,6 +130,7 @@ TEXTS: Mapping[str, str] = {
     "expected seconds between commas, such as 5,10, not {}": "应为以逗号分隔的秒数，如 5,10，而不是 {0}",
     "{} cannot be used: it must hold a certificate and its key, without a password, as PEM": "{0} 不能使用：须为 PEM，含证书及未加密的私钥",
     "{} cannot be used: {}": "{0} 不能使用：{1}",
+    "an async client cannot be called here: pass an async function that posts the body": "此处不能使用异步客户端：请传入一个发送请求体的异步函数",
     "an SDK AppID is a number": "SDK AppID 是数字",
     "there is no such ending; see `answerback emulate --numbers`": "没有这样的结尾；见 `answerback emulate --numbers`",
     "numbers from 0 on, not all of them 0": "应为不小于 0 的数，且不全为 0",
@@ -194,6 +195,12 @@ TEXTS: Mapping[str, str] = {
     "the copy into it is not finished: finish that first": "向它复制尚未完成：请先完成",
     "row {} of {} is not in {}: it is not a copy of that, or a gateway has served it since it was copied. Name an empty database or directory, or empty this one": "{1} 的第 {0} 行不在 {2} 中：它不是其副本，或复制之后有网关使用过它。请指定空的数据库或目录，或清空这一个",
     "{}; run the command again to continue": "{0}；再次执行本命令即可继续",
+    # What makes an SDK trust the emulator.
+    "nothing: it checks no certificate": "无需设置：它不校验证书",
+    "{} on Linux, elsewhere the store of the system": "Linux 上 {0}，其他系统用系统证书库",
+    "Any, unchanged": "不改动的 SDK",
+    "{} in the hosts file": "在 hosts 文件中写入 {0}",
+    "{} in the hosts file, and --port {}": "在 hosts 文件中写入 {0}，并使用 --port {1}",
     # Why an endpoint is off, and what became of an attempt.
     "manually": "手动停用",
     "disabled in the config file": "配置文件中停用",
