@@ -75,6 +75,21 @@ REPLACED = {
 }
 """A word that went -> the one that took its place."""
 
+REPLACED_CHINESE = {
+    "您": "你",
+    "断路器": "熔断",
+    "打码": "脱敏",
+    "掩码": "脱敏",
+    "接听率": "接通率",
+    "接收进程": "接入进程",
+    "结局": "结果",
+    "试探": "探测",
+    "遮蔽": "脱敏",
+    "重投": "重新投递",
+    "隐藏号码": "号码脱敏",
+}
+"""A Chinese word that went, or never came -> the one of docs/glossary.zh-CN.md."""
+
 ALLOWED = {
     "tell": "the method of a file that returns its position",
 }
@@ -141,6 +156,21 @@ def test_tests_and_tools_use_the_words_of_the_glossary(directory: str) -> None:
 def test_templates_use_the_words_of_the_glossary() -> None:
     """In variables, filters and arguments."""
     assert replaced_in(template_names, "src/**/*.html") == {}
+
+
+def test_chinese_uses_the_words_of_the_glossary() -> None:
+    """In every document and every text of the program."""
+    paths = (
+        path for pattern in ("*.zh-CN.md", "docs/*", "src/**/*.py", "src/**/*.html") for path in ROOT.glob(pattern)
+    )
+    texts = {
+        str(path.relative_to(ROOT)): path.read_text()
+        for path in paths
+        if path.suffix in {".md", ".py", ".html", ".svg"}
+    }
+    assert len(texts) > 100
+    found = {(path, word) for path, text in texts.items() for word in REPLACED_CHINESE if word in text}
+    assert found == {("src/answerback/emulator/settings.py", "您")}  # a call's text, to whom it calls
 
 
 def definitions(pattern: re.Pattern[str]) -> Iterator[tuple[str, str]]:
