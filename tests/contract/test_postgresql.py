@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from answerback.domain.models import Outcome, ParsedCallback
 from answerback.domain.retention import RetentionPolicy
 from answerback.errors import LedgerUnavailable, SchemaMismatch, UnsafeStorage
 from answerback.ledger import Disposition, Ledger, migrations, open_postgresql
+from answerback.ledger.backends import bulk_sql
 from answerback.ledger.backends.postgresql import schema
 from answerback.ledger.backends.postgresql.partition_ids import month_name, month_of_id, sequence_of
 from answerback.ledger.backends.postgresql.server import connector
@@ -142,8 +143,10 @@ def end(ledger: Ledger, pid: int) -> None:
         connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
 
 
-def test_a_connection_that_breaks_is_made_again(connect: Callable[..., Ledger]) -> None:
-    """Between two transactions, and between two statements of one: the sender does not hear of it."""
+def test_a_connection_that_breaks_is_made_again(
+    connect: Callable[..., Ledger], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Within a transaction or between two, no sender hears of it; a reader is told. The drivers log nothing of it themselves."""
     ledger, other = connect(), connect()
     ledger.record([received(status(callid="first"))])
     end(other, pid_of(ledger))
@@ -153,12 +156,20 @@ def test_a_connection_that_breaks_is_made_again(connect: Callable[..., Ledger]) 
     times = iter(range(10))
 
     def work(connection: Connection, _: Any) -> int:
-        if (number := next(times)) == 0:
-            end(other, int(connection.execute(text("SELECT pg_backend_pid()")).scalar_one()))
-        connection.execute(text("SELECT 1"))
+        number = next(times)
+        pid = int(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
+        with bulk_sql.pipelined(connection) if number == 1 else nullcontext():
+            if number < 2:
+                end(other, pid)
+            bulk_sql.execute(connection, "SELECT 1", ()).fetchall()
         return number
 
-    assert ledger.write(work, shared=True) == 1
+    assert ledger.write(work, shared=True) == 2
+    times = iter(range(1, 10))
+    with pytest.raises(LedgerUnavailable, match="the database cannot be reached"):
+        ledger.read(work, None)
+    assert ledger.read(work, None) == 2
+    assert not caplog.records
 
 
 def test_a_writer_that_stops_within_a_transaction_does_not_stop_the_others(connect: Callable[..., Ledger]) -> None:

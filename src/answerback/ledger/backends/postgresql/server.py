@@ -4,6 +4,7 @@ Law 1 stands on the commit of a primary with fsync and full_page_writes on and s
 set for each of our sessions, the others are the server's and verified.
 """
 
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -22,6 +23,9 @@ from answerback.ledger.backends.postgresql.text import contains_nul, replace_nul
 
 if TYPE_CHECKING:
     import psycopg
+
+for _driver in ("psycopg", "sqlalchemy.pool"):  # what they say of a connection that breaks is raised as well
+    logging.getLogger(_driver).setLevel(logging.CRITICAL)
 
 MIN_VERSION = 140_000
 """PostgreSQL 14, the oldest that its makers look after."""
