@@ -312,6 +312,9 @@ def test_migrate_makes_the_schema_and_may_be_repeated(tmp_path: Path) -> None:
     assert reported["schema"] in place.text("migrate")
     with Gateway(place.data_dir) as running:
         assert running.post(SEED).content == OK
+        assert place.json("migrate") == reported, "beside a gateway, too, which goes on"
+        assert running.post(prompt("after")).content == OK
+        assert running.call("after")["outcome"] == "answered"
 
 
 def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:

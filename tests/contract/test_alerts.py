@@ -10,9 +10,13 @@ from builders import NOON, AnyCallback, failure, key_press, received, rejected, 
 from contract import delivery_helpers
 from contract.backends import OpenLedger
 from contract.delivery_helpers import at, us
+from contract.test_instances import heartbeat, member
+from recorder.world import InlineClient
+from relay.waiting import in_loop
 
 from answerback.alerts.hysteresis import Measurement
 from answerback.alerts.measurement import MeasureContext, measure
+from answerback.alerts.sources import LedgerSource
 from answerback.domain.alert_rules import (
     AnswerRateRule,
     BaseRule,
@@ -24,6 +28,7 @@ from answerback.domain.alert_rules import (
 )
 from answerback.ledger import Ledger
 from answerback.ledger.admin.alerts import Alert, find_alerts
+from answerback.ledger.admin.instances import RECORDED_US
 from answerback.ledger.commands import SaveAlerts, decode_command, encode_command
 from answerback.ledger.read import alert_metrics
 from answerback.ledger.types import EndpointPause
@@ -165,6 +170,27 @@ def test_differing_fees_add_up_too_many_and_too_few(ledger: Ledger) -> None:
     assert judged(ledger, FeesRule(above=3, within_s=60, channel="a"), at(10)) == (1, False, True)
     assert judged(ledger, FeesRule(above=0, within_s=60), at(100)) == (0, False, True)
     assert ledger.read(lambda c: alert_metrics.sum_fee_mismatches(c, None, NOON)) == (4, 2)
+
+
+@pytest.mark.parametrize("who", ["this process", "another"])
+@in_loop
+async def test_rules_are_measured_as_of_what_is_recorded(ledger: Ledger, who: str) -> None:
+    """Whoever has more in its log than in the ledger: a minute in which nothing could be recorded looks like none."""
+    ledger.record([received(status(fee_minutes=9))])
+    recorded_us = us(10)
+    if who == "another":
+        heartbeat(ledger, member(), **{RECORDED_US: recorded_us})
+    source = LedgerSource(
+        InlineClient(ledger),
+        ledger,
+        {"fees": FeesRule(above=3, within_s=60)},
+        [],
+        lambda: recorded_us if who == "this process" else None,
+    )
+    assert (await source.measure(at(100)))["fees"].value == 8
+    recorded_us = us(100)
+    heartbeat(ledger, member(), **{RECORDED_US: recorded_us})
+    assert (await source.measure(at(100)))["fees"].value == 0
 
 
 def test_overdue_calls_count_from_when_they_became_overdue(ledger: Ledger) -> None:

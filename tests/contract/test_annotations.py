@@ -29,11 +29,13 @@ from contract.delivery_helpers import (
     undelivered,
     us,
 )
+from contract.test_instances import heartbeat, member
 
 from answerback.domain.endpoints import EventType
 from answerback.domain.models import CallbackKind, Outcome
 from answerback.errors import AmbiguousCall, ResourceNotFound
 from answerback.ledger import Ledger
+from answerback.ledger.admin.instances import RECORDED_US
 from answerback.ledger.commands import AnnotateCall, MarkOverdue
 from answerback.ledger.read.calls import CallFilter
 from answerback.ledger.types import DeliveryJob
@@ -435,6 +437,17 @@ def test_a_call_without_an_outcome_in_time_is_overdue(ledger: Ledger) -> None:
     assert (call["reference"], call["outcome"], call["overdue_at"]) == ("order-17", "pending", "2026-05-01T12:01:00Z")
     assert ledger.call(UUID1).overdue_at == at(60)
     assert events(ledger) == [EventType.OVERDUE]
+
+
+def test_a_call_whose_callback_may_wait_to_be_recorded_is_not_overdue(ledger: Ledger) -> None:
+    """Neither in the log of who asks, nor in that of another process, as long as it lives and says so."""
+    annotate(ledger, UUID1, due_at=at(60))
+    assert MarkOverdue(10, us(59)).run(ledger).count == 0
+    heartbeat(ledger, member(), **{RECORDED_US: us(59)})
+    assert MarkOverdue(10).run(ledger).count == 0
+    heartbeat(ledger, member(), **{RECORDED_US: us(60)})
+    assert MarkOverdue(10, us(59)).run(ledger).count == 0
+    assert MarkOverdue(10).run(ledger).count == 1
 
 
 def test_a_call_is_overdue_once(reopen: OpenLedger) -> None:

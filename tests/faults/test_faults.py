@@ -241,6 +241,18 @@ def test_an_inbox_that_became_read_only(gateway: Gateway) -> None:
     check_mended(gateway, ["before"])
 
 
+def test_an_inbox_that_is_full(data_dir: Path) -> None:
+    """With all the room taken by what waits, callbacks are answered 503 with the reason, small ones as well, until some is recorded."""
+    with Gateway(data_dir, settings={"ANSWERBACK_INBOX__MAX_BYTES": "1048576"}) as gateway:
+        with gateway.locked("ledger.db"):
+            answered = _post_until_refused(gateway, "waiting")
+            assert len(answered) > 20
+            assert gateway.post(prompt("small")).json()["errmsg"].endswith("the inbox is full")
+            assert gateway.await_ready(503)["reason"] == "the inbox is full"
+            assert sum(file.stat().st_size for file in data_dir.glob("inbox.db*")) < 1.25 * 1048576
+        check_mended(gateway, answered)
+
+
 MOVED = "the database's file was moved or replaced"
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -208,9 +209,12 @@ async def test_a_writer_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         with capture_logs() as logs:
             os.kill(pid, signal.SIGSTOP)
             heartbeat = writer.execute(ProbeWrite())
+            await append(inbox, [status(callid="b")])
+            began_s = time.monotonic()
+            assert 0.0 < await recorder.catch_up(0.05) < 30, "as long as nobody knows better, a reader waits its time"
+            assert time.monotonic() - began_s >= 0.05
             await until(lambda: recorder.failure)
             assert str(recorder.failure) == "the ledger's writer does not answer"
-            await append(inbox, [status(callid="b")])
             assert 0.0 < await recorder.catch_up(60) < 30
             await until(lambda: [line["pid"] for line in logs if line["event"] == "writer_silent"] == [pid])
             os.kill(pid, signal.SIGCONT)
