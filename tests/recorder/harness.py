@@ -13,9 +13,10 @@ from inbox.harness import config
 from answerback.domain.batches import BatchItem
 from answerback.errors import AnswerbackError, LedgerUnavailable, UnavailableReason
 from answerback.inbox import Inbox
-from answerback.ledger import Ledger
+from answerback.ledger import Ledger, LedgerConfig
 from answerback.ledger.client import LedgerClient
 from answerback.ledger.commands import Command, RecordLog, decode_command, decode_result, encode_command
+from answerback.ledger.writer.client import WriterClient
 from answerback.ledger.writer.framing import decode_reply, encode_error, encode_result
 from answerback.recorder import InboxRecorder, RecorderMetrics
 
@@ -102,6 +103,17 @@ async def opened(directory: Path, **changes: Any) -> AsyncIterator[Inbox]:
         yield inbox
     finally:
         await inbox.stop(5.0)
+
+
+@asynccontextmanager
+async def writing(ledger: LedgerConfig) -> AsyncIterator[WriterClient]:
+    """A writer for a ledger, a process of its own."""
+    writer = WriterClient(ledger)
+    await writer.start()
+    try:
+        yield writer
+    finally:
+        await writer.stop(10)
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from builders import key_press, status
 from contract import delivery_helpers
 from contract.databases import ledger_database
 from contract.test_statistics import EVER, everything, recount, said
-from recorder.harness import InlineClient, append, opened, recorded, recording
+from recorder.harness import InlineClient, append, opened, recorded, recording, writing
 from relay.harness import writer_pids
 from relay.waiting import in_loop, until
 from sqlalchemy import select
@@ -27,7 +27,6 @@ from answerback.inbox import INBOX_FILE
 from answerback.ledger import DeliveryJob, Disposition, Ledger, LedgerConfig
 from answerback.ledger.commands import Command, LogPositions, ProbeWrite, RecordLog
 from answerback.ledger.tables import call_key, callbacks, calls
-from answerback.ledger.writer.client import WriterClient
 
 T = TypeVar("T")
 
@@ -200,29 +199,31 @@ async def test_a_writer_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("answerback.ledger.writer.client._SILENT_AFTER_S", 0.3)
     monkeypatch.setattr("answerback.ledger.writer.client._WATCH_EVERY_S", 0.05)
     others = writer_pids()
-    writer = WriterClient(LedgerConfig(data_dir=str(tmp_path), allow_unsafe_filesystem=True))
-    await writer.start()
-    async with opened(tmp_path) as inbox, recording(inbox, writer) as (recorder, _):
+    config = LedgerConfig(data_dir=str(tmp_path), allow_unsafe_filesystem=True)
+    async with writing(config) as writer, opened(tmp_path) as inbox, recording(inbox, writer) as (recorder, _):
         await append(inbox, [status(callid="a")])
         assert await recorder.catch_up(5) == 0.0
         (pid,) = writer_pids() - others
         with capture_logs() as logs:
             os.kill(pid, signal.SIGSTOP)
-            heartbeat = writer.execute(ProbeWrite())
-            await append(inbox, [status(callid="b")])
-            began_s = time.monotonic()
-            assert 0.0 < await recorder.catch_up(0.05) < 30, "as long as nobody knows better, a reader waits its time"
-            assert time.monotonic() - began_s >= 0.05
-            await until(lambda: recorder.failure)
-            assert str(recorder.failure) == "the ledger's writer does not answer"
-            assert 0.0 < await recorder.catch_up(60) < 30
-            await until(lambda: [line["pid"] for line in logs if line["event"] == "writer_silent"] == [pid])
-            os.kill(pid, signal.SIGCONT)
+            try:
+                heartbeat = writer.execute(ProbeWrite())
+                await append(inbox, [status(callid="b")])
+                began_s = time.monotonic()
+                assert 0.0 < await recorder.catch_up(0.05) < 30, (
+                    "as long as nobody knows better, a reader waits its time"
+                )
+                assert time.monotonic() - began_s > 0.04
+                await until(lambda: recorder.failure)
+                assert str(recorder.failure) == "the ledger's writer does not answer"
+                assert 0.0 < await recorder.catch_up(60) < 30
+                await until(lambda: [line["pid"] for line in logs if line["event"] == "writer_silent"] == [pid])
+            finally:
+                os.kill(pid, signal.SIGCONT)
             await heartbeat
             await recorded(recorder)
             assert recorder.failure is None
             await until(lambda: logs[-1]["event"] == "writer_answers")
-    await writer.stop(10)
 
 
 @in_loop
@@ -290,15 +291,12 @@ async def test_deliveries_go_out_with_the_commit(tmp_path: Path) -> None:
     config = LedgerConfig(data_dir=str(tmp_path), allow_unsafe_filesystem=True)
     with closing(config.open()) as ledger:
         delivery_helpers.endpoint(ledger, "crm")
-    writer = WriterClient(config)
     jobs: list[DeliveryJob] = []
-    writer.on_jobs = lambda more, _: jobs.extend(more)
-    await writer.start()
-    async with opened(tmp_path) as inbox, recording(inbox, writer) as (recorder, _):
+    async with writing(config) as writer, opened(tmp_path) as inbox, recording(inbox, writer) as (recorder, _):
+        writer.on_jobs = lambda more, _: jobs.extend(more)
         await append(inbox, [status(callid="a"), status(callid="a"), status(callid="b")])
         assert await recorder.catch_up(5) == 0.0
         assert len(jobs) == 2
-    await writer.stop(10)
 
 
 @pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
@@ -308,16 +306,13 @@ async def test_the_writer_is_killed(tmp_path: Path, backend: str) -> None:
     url = ledger_database(tmp_path) if backend == "postgresql" else None
     config = LedgerConfig(data_dir=str(tmp_path), url=url, allow_unsafe_filesystem=True)
     others, callids = writer_pids(), [f"c{n}" for n in range(4000)]
-    writer = WriterClient(config)
-    await writer.start()
-    async with opened(tmp_path) as inbox, recording(inbox, writer) as (recorder, _):
+    async with writing(config) as writer, opened(tmp_path) as inbox, recording(inbox, writer) as (recorder, _):
         for first in range(0, len(callids), 2000):
             await append(inbox, [status(callid=callid) for callid in callids[first : first + 2000]], rows=40)
             (pid,) = writer_pids() - others
             os.kill(pid, signal.SIGKILL)
             await until(lambda pid=pid: writer_pids() - others - {pid}, every_s=0.05)  # type: ignore[misc]  # bound
         await recorded(recorder)
-    await writer.stop(10)
     with closing(config.open()) as ledger:
         assert counts(ledger, callids[::97]) == {0}
         assert ledger.statistics(EVER).total.calls == len(callids)
