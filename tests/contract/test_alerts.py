@@ -11,7 +11,7 @@ from contract import delivery_helpers
 from contract.backends import OpenLedger
 from contract.delivery_helpers import at, us
 from contract.test_instances import heartbeat, member
-from recorder.world import InlineClient
+from recorder.harness import InlineClient
 from relay.waiting import in_loop
 
 from answerback.alerts.hysteresis import Measurement

@@ -24,10 +24,10 @@ from answerback.domain.models import Outcome, ParsedCallback
 from answerback.domain.retention import RetentionPolicy
 from answerback.errors import LedgerUnavailable, SchemaMismatch, UnsafeStorage
 from answerback.ledger import Disposition, Ledger, migrations, open_postgresql
-from answerback.ledger.backends import bulk_sql
 from answerback.ledger.backends.postgresql import schema
 from answerback.ledger.backends.postgresql.partition_ids import month_name, month_of_id, sequence_of
 from answerback.ledger.backends.postgresql.server import connector
+from answerback.ledger.backends.selection import bulk_sql
 from answerback.ledger.commands import Prune
 from answerback.ledger.read.activity import BEGINNING, ActivityCursor, CommitHorizon, read_activity
 from answerback.ledger.write.retention import PrunePosition
@@ -158,10 +158,10 @@ def test_a_connection_that_breaks_is_made_again(
     def work(connection: Connection, _: Any) -> int:
         number = next(times)
         pid = int(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
-        with bulk_sql.pipelined(connection) if number == 1 else nullcontext():
+        with bulk_sql(connection).pipelined() if number == 1 else nullcontext():
             if number < 2:
                 end(other, pid)
-            bulk_sql.execute(connection, "SELECT 1", ()).fetchall()
+            bulk_sql(connection).execute("SELECT 1").fetchall()
         return number
 
     assert ledger.write(work, shared=True) == 2
