@@ -193,7 +193,7 @@ def test_tls_is_verified_when_asked_for(
 
     def opened(host: str, port: int, authority: Authority) -> None:
         url = f"postgresql://{user}@{host}:{port}/{database}?sslmode=verify-full&sslrootcert={authority.file}"
-        open_postgresql(url, allow_unsafe=True, retry_s=0).close()
+        open_postgresql(url, allow_unsafe=True, lock_timeout_s=0).close()
 
     with TlsFront(postgresql_server, ours.issue("database", hosts="DNS:localhost")) as front:
         opened("localhost", front.port, ours)

@@ -27,7 +27,7 @@ WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 def ledger(pair: Pair) -> Iterator[Ledger]:
     """The ledger on whichever of the two is the primary."""
     pair.mend()
-    with closing(open_postgresql(pair.url, retry_s=10.0, allow_unsafe=True)) as ledger:
+    with closing(open_postgresql(pair.url, lock_timeout_s=5.0, allow_unsafe=True)) as ledger:
         yield ledger
 
 

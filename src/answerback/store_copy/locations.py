@@ -23,7 +23,7 @@ class StoreLocation(msgspec.Struct, frozen=True):
         return f"{_SQLITE}{self.path}" if not self.url else redact_url(self.url)
 
     def __repr__(self) -> str:
-        return f"Place({self})"
+        return f"StoreLocation({self})"
 
     @property
     def serve_option(self) -> str:
