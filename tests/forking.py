@@ -207,7 +207,7 @@ def _read(source: socket.socket) -> bytes:
     """A message of the fork server: a number, and a line's end."""
     said = b""
     while not said.endswith(b"\n"):
-        part = source.recv(64)
+        part = source.recv(1)  # the next message may be there already
         assert part, "the process that forks ended"
         said += part
     return said

@@ -1,11 +1,13 @@
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from forking import Forked
 
 TESTS = Path(__file__).parents[1]
 
@@ -46,3 +48,12 @@ def test_what_the_tests_started_does_not_outlive_them(tmp_path: Path, how: signa
             for one in started:
                 os.close(one)
             tests.kill()
+
+
+def test_a_program_may_end_before_its_number_is_read() -> None:
+    """Both messages of the process that forks are there at once then, and are still two."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        theirs.sendall(b"12\n0\n")
+        forked = Forked(ours)
+        assert (forked.pid, forked.wait(0)) == (12, 0)
