@@ -177,7 +177,7 @@ def test_without_a_store_it_answers_after_the_handler(
         assert send("POST", URL, body).body == OK
     assert [event.type for event in events] == ["key_pressed", "answered", "answered"]
     assert [event.call.keys for event in events] == [("1",), (), ()]
-    assert not any(event.is_repeat for event in events)
+    assert not any(event.is_duplicate for event in events)
 
 
 def test_without_a_store_an_exception_is_a_503(
@@ -352,15 +352,15 @@ def test_an_event_says_whether_the_outcome_is_new(make_receiver: MakeReceiver, s
 
 
 def test_a_repeat_is_no_news(make_receiver: MakeReceiver, store: ReadableStore) -> None:
-    """Who does not ask for repeats is not called; who does gets one, with the same fingerprint."""
+    """Who does not ask for duplicates is not called; who does gets one, with the same fingerprint."""
     voice, news, everything = make_receiver(store), list[Event](), list[Event]()
     voice.on("*")(news.append)
-    voice.on("*", repeats=True)(everything.append)
+    voice.on("*", duplicates=True)(everything.append)
     for body in (key_press("a"), prompt("a"), key_press("a")):
         assert voice.receive(body, TOKEN).body == OK
         voice.dispatch()
     assert [event.type for event in news] == ["key_pressed", "answered"]
-    assert [event.is_repeat for event in everything] == [False, False, True]
+    assert [event.is_duplicate for event in everything] == [False, False, True]
     assert everything[0].fingerprint == everything[2].fingerprint != everything[1].fingerprint
     assert everything[2].call == everything[1].call
     assert not everything[2].outcome_changed

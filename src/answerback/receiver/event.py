@@ -16,8 +16,8 @@ from answerback.tencent.parsing import parse_callback
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """A callback, and what is known of its call with it and with those that came before.
 
-    `type` is what the gateway's webhooks call it. `outcome_changed`: the call had another outcome before, or none. `is_repeat`: the same
-    callback was an event before. `fingerprint`, 32 hex digits, is the same each time that this event is handed over, and for its repeats.
+    `type` is what the gateway's webhooks call it. `outcome_changed`: the call had another outcome before, or none. `is_duplicate`: the same
+    callback was an event before. `fingerprint`, 32 hex digits, is the same each time that this event is handed over, and for its duplicates.
     """
 
     type: EventType
@@ -26,7 +26,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str
     received_at: datetime
     outcome_changed: bool
-    is_repeat: bool
+    is_duplicate: bool
 
     @property
     def names(self) -> frozenset[str]:
@@ -46,5 +46,5 @@ def make_event(callbacks: Sequence[RawCallback | ParsedCallback]) -> Event:
         fingerprint=received.fingerprint.hex(),
         received_at=received.received_at,
         outcome_changed=call.outcome != (before.outcome if before else Outcome.PENDING),
-        is_repeat=before is not None and received.fingerprint in before.fingerprints,
+        is_duplicate=before is not None and received.fingerprint in before.fingerprints,
     )

@@ -30,11 +30,11 @@ class Handler(NamedTuple):
     function: Function
     names: frozenset[str]
     keys: frozenset[str]
-    repeats: bool
+    duplicates: bool
 
     def matches(self, event: Event) -> bool:
         """Whether it asked for `event`."""
-        if event.is_repeat and not self.repeats:
+        if event.is_duplicate and not self.duplicates:
             return False
         if self.keys and not (isinstance(event.callback, KeyPress) and event.callback.key in self.keys):
             return False

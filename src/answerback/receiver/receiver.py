@@ -91,24 +91,24 @@ class Receiver:
         self._running: _ProcessThreads | None = None
         self._starting = threading.Lock()
 
-    def on(self, *names: str, repeats: bool = False) -> Callable[[F], F]:
+    def on(self, *names: str, duplicates: bool = False) -> Callable[[F], F]:
         """Have the function called with these events: `answered`, `unanswered`, `failed`, `key_pressed`, `revised`, or `*` for all.
 
-        With `repeats` it is called with a callback that comes again, too.
+        With `duplicates` it is called with a callback that comes again, too.
         """
         unknown = [str(name) for name in names if name not in EVENT_NAMES]
         if unknown or not names:
             raise ConfigError(f"on: expected some of {', '.join(EVENT_NAMES)}, got {', '.join(unknown) or 'nothing'}")
-        return self._add(frozenset(names), frozenset(), repeats=repeats)
+        return self._add(frozenset(names), frozenset(), duplicates=duplicates)
 
-    def on_key(self, *keys: str, repeats: bool = False) -> Callable[[F], F]:
+    def on_key(self, *keys: str, duplicates: bool = False) -> Callable[[F], F]:
         """Have the function called when the callee presses one of these keys; without any, whatever the key."""
         for key in keys:
             if not isinstance(key, str):  # a function where the parentheses were forgotten would never be called
                 raise ConfigError(
                     f'on_key: expected keys as text, such as @voice.on_key("1") or @voice.on_key(), got {key!r}'
                 )
-        return self._add(frozenset({EventType.KEY_PRESSED}), frozenset(keys), repeats=repeats)
+        return self._add(frozenset({EventType.KEY_PRESSED}), frozenset(keys), duplicates=duplicates)
 
     def on_rejected(self, function: F) -> F:
         """Have `function`, no coroutine function, called with each RejectedCallback before its sender is answered 400."""
@@ -217,11 +217,11 @@ class Receiver:
 
         return url_pattern(self)
 
-    def _add(self, names: frozenset[str], keys: frozenset[str], *, repeats: bool) -> Callable[[F], F]:
+    def _add(self, names: frozenset[str], keys: frozenset[str], *, duplicates: bool) -> Callable[[F], F]:
         def add(function: F) -> F:
             if not callable(function):
                 raise ConfigError(f"on: expected a function, got {function!r}")
-            self._handlers.add(Handler(function, names, keys, repeats))
+            self._handlers.add(Handler(function, names, keys, duplicates))
             return function
 
         return add
