@@ -59,6 +59,24 @@ def test_modules_are_of_a_size_to_be_read() -> None:
     assert len(loose) <= MAX_LOOSE_MODULES, sorted(loose)
 
 
+@pytest.mark.parametrize(
+    ("looking_for", "file", "found"),
+    [
+        ("a webhook is retried", "relay/retry_policy.py", "def decide_retry"),
+        ("LISTEN and NOTIFY", "ledger/backends/postgresql/notifier.py", "LISTEN"),
+        ("phone number is found in text and masked", "domain/phone_numbers.py", "def mask_number"),
+        ("which fields are masked", "domain/masking.py", "def mask_json"),
+    ],
+)
+def test_a_newcomer_finds_it_in_two_steps(looking_for: str, file: str, found: str) -> None:
+    """README leads to docs/architecture.md, and its table to the module."""
+    assert "(docs/architecture.md)" in (TOP / "README.md").read_text()
+    rows = (TOP / "docs/architecture.md").read_text().splitlines()
+    (row,) = [row for row in rows if row.startswith("|") and looking_for in row]
+    assert f"`{file}`" in row
+    assert found in (TOP / "src/answerback" / file).read_text()
+
+
 def test_the_package_links_to_its_release() -> None:
     """On the package's page a link of the README leads to the file as it is at the tag; README alone is shown there."""
     absolute_links = run_path(str(TOP / "hatch_build.py"))["absolute_links"]
