@@ -207,7 +207,7 @@ class NatsCluster:
         config = node.directory / "nats.conf"
         config.write_text(self._config(node))
         with (node.directory / "log").open("ab") as log:
-            node.process = _spawner.submit(_start, ending(*node.prefix, SERVER, "--config", config), log).result()
+            node.process = _spawner.submit(_start, [*node.prefix, SERVER, "--config", config], log).result()
 
     def _config(self, node: Node) -> str:
         limit = f"max_file_store: {self.max_file_store}" if self.max_file_store is not None else ""
@@ -260,4 +260,4 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _start(command: Sequence[str | Path], log: BinaryIO) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    return subprocess.Popen(ending(*command), stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -329,7 +329,7 @@ def test_a_receiver_that_never_answers_is_not_waited_for_at_each_step() -> None:
     """A rule ends at its first silence."""
 
     async def never(_body: bytes) -> bytes:
-        await asyncio.sleep(60)
+        await asyncio.sleep(60)  # longer than anybody waits
         return b""
 
     began_s = time.monotonic()
@@ -345,7 +345,7 @@ def test_a_slow_answer_is_a_warning() -> None:
     """Over a second, and still in time."""
 
     async def slow(_body: bytes) -> bytes:
-        await asyncio.sleep(1.1)
+        await asyncio.sleep(1.1)  # a slow receiver
         return http(OK)
 
     verdict = verdicts(serving(slow), "failure")["failure"]

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from console_client import visible_text
+from ending import ending
 from forking import COMMAND
 from gateway import START_TIMEOUT_S, environment
 from receivers.process import await_true
@@ -32,7 +33,7 @@ class Demo:
         began_s = time.monotonic()
         with (home / "err").open("wb") as err:
             self.process = subprocess.Popen(
-                [COMMAND, "demo", "--no-open", "--port", "0", *options],
+                ending(COMMAND, "demo", "--no-open", "--port", "0", *options, by="TERM"),
                 cwd=home,
                 env=OURS | {"TMPDIR": str(home), "LC_ALL": "C.UTF-8"} | settings,
                 stdin=subprocess.DEVNULL,
@@ -212,7 +213,7 @@ def test_a_child_that_is_killed_leaves_nothing_either(tmp_path: Path) -> None:
 def test_a_stop_before_it_listens_leaves_nothing(tmp_path: Path) -> None:
     """As soon as there is a directory, there is somebody to remove it."""
     process = subprocess.Popen(
-        [COMMAND, "demo", "--no-open", "--port", "0"],
+        ending(COMMAND, "demo", "--no-open", "--port", "0", by="TERM"),
         cwd=tmp_path,
         env=environment() | {"TMPDIR": str(tmp_path)},
         stdout=subprocess.DEVNULL,

@@ -718,7 +718,7 @@ def test_endpoints_of_the_config_file(tmp_path: Path) -> None:
             assert (view["enabled"], view["disabled_reason"]) == (False, "removed from the config file")
             assert business.endpoint("crm")["enabled"] is False
             business.hears(prompt("call-2"))
-            time.sleep(0.5)
+            time.sleep(0.5)  # a silence: nothing may go out
             assert (len(receiver.taken), len(other.taken)) == (1, 1)
             business.switch("crm", on=True)
             receiver.await_taken(2)

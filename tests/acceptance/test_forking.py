@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ending import ending
 from forking import Forked
 
 TESTS = Path(__file__).parents[1]
@@ -35,8 +36,8 @@ signal.pause()
 @pytest.mark.parametrize("how", [pytest.param(signal.SIGTERM, marks=pytest.mark.soak), signal.SIGKILL])
 def test_what_the_tests_started_does_not_outlive_them(tmp_path: Path, how: signal.Signals) -> None:
     """However their process ends, and whether it had the program forked, executed by what was forked, or executed at once."""
-    command, path = [sys.executable, "-c", STARTS], {"PYTHONPATH": str(TESTS)}
-    with subprocess.Popen(command, cwd=tmp_path, env=os.environ | path, stdout=subprocess.PIPE) as tests:
+    command, variables = [sys.executable, "-c", STARTS], os.environ | {"PYTHONPATH": str(TESTS)}
+    with subprocess.Popen(ending(*command), cwd=tmp_path, env=variables, stdout=subprocess.PIPE) as tests:
         assert tests.stdout is not None
         started = [os.pidfd_open(int(tests.stdout.readline())) for _ in range(3)]
         try:

@@ -327,7 +327,7 @@ def test_a_sender_that_drips_is_answered_408(impatient: Gateway) -> None:
                 wire.send(request(prompt("drip"))[at : at + 1])
             except (BrokenPipeError, ConnectionResetError):
                 break
-            time.sleep(0.1)
+            time.sleep(0.1)  # a slow sender
             if time.monotonic() - began_s > 3:
                 break
         assert wire.read().status == 408

@@ -296,7 +296,7 @@ def test_overdue_is_delivered_once_over_restarts(tmp_path: Path) -> None:
             business.await_settled("crm")
             annotate(business, "down", due_at=soon(0.4))
             gateway.kill()
-        time.sleep(0.5)
+        time.sleep(0.5)  # it is due meanwhile, and nobody is there to notice
         with gateway.start():
             receiver.await_taken(2)
             await_look(business, receiver)

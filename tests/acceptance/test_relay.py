@@ -88,7 +88,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
                 body = progress(f"call-{number}")[step]
                 sent_s[body] = time.time()
                 business.hears(body)
-                time.sleep(0.003)
+                time.sleep(0.003)  # a rate of callbacks that leaves the machine idle now and then
         yield Street(business, receivers | {"target": target}, sent_s)
 
 
@@ -490,7 +490,7 @@ def test_a_callback_goes_out_the_moment_it_is_stored(business: Business, receive
         business.hears(prompt(f"{business.channel}-{number}"))
         answered_s = time.time()
         waits_s.append(receiver.await_taken(number + 1)[-1].at_s - answered_s)
-        time.sleep(0.02)
+        time.sleep(0.02)  # each on its own: at the next one nothing is under way
     assert statistics.median(waits_s) < 0.1
 
 

@@ -166,7 +166,7 @@ def test_a_stop_at_any_moment_of_the_start(data_dir: Path) -> None:
         assert gateway.terminate() == 0
         for part in (0.4, 0.7, 0.8, 0.9, 1.0):
             gateway.spawn()
-            time.sleep(part * start_s)
+            time.sleep(part * start_s)  # a moment of the start, known by its time alone
             assert gateway.terminate() in {0, -signal.SIGTERM}
             assert "Traceback" not in gateway.stderr
 

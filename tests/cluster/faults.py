@@ -187,4 +187,4 @@ def streams_of(nats: NatsCluster) -> list[str]:
 
 def moment() -> None:
     """Some time, which is not the same each time."""
-    time.sleep(random.uniform(0.3, 1.0))
+    time.sleep(random.uniform(0.3, 1.0))  # any moment: to await an event would choose it

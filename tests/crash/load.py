@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gateway import OK, Gateway, prompt, request
+from relay.waiting import until
 
 _REPEATED = 0.1
 ENDS = (ConnectionError, asyncio.IncompleteReadError, OSError)
@@ -64,11 +65,16 @@ class Load:
         senders = Connections(connections, self._send)
         self.run, self.stop = senders.run, senders.stop
 
+    async def go_on(self) -> None:
+        """Wait until it has had some more answers."""
+        enough = len(self.answered) + 20
+        await until(lambda: len(self.answered) >= enough)
+
     async def _send(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         callid, body = self._next()
         writer.write(request(body))
         self._note(callid, *await read_answer(reader))
-        await asyncio.sleep(self._pause_s)
+        await asyncio.sleep(self._pause_s)  # the rate of the load
 
     def _next(self) -> tuple[str, bytes]:
         if self.sent and random.random() < _REPEATED:

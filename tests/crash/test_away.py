@@ -54,13 +54,13 @@ def _stopped(server: PostgreSQL) -> Iterator[None]:
 async def _load_while(away: Away, load: Load, gateway: Gateway, away_s: float) -> None:
     """Load before, while it is away, and after; nobody is refused."""
     sending = asyncio.create_task(load.run(gateway))
-    await asyncio.sleep(0.2)
+    await load.go_on()
     with away():
         before = len(load.answered)
-        await asyncio.sleep(away_s)
+        await asyncio.sleep(away_s)  # how long it is away is what is tested
         assert len(load.answered) > before + 20 * away_s
         assert gateway.get("/readyz").status_code == 200
-    await asyncio.sleep(0.2)
+    await load.go_on()
     load.stop()
     await sending
     assert not load.refused

@@ -68,12 +68,12 @@ def seed() -> None:
 async def _kill_under(load: Load, gateway: Gateway, after_s: float, victim: str = "both") -> None:
     """Load, and in the midst of it SIGKILL; a gateway that only lost its writer has to go on, and is killed later."""
     sending = asyncio.create_task(load.run(gateway))
-    await asyncio.sleep(after_s)
+    await asyncio.sleep(after_s)  # any moment: to await an event would choose it
     if victim == "its writer":
         for helper in gateway.helpers:
             os.kill(helper, signal.SIGKILL)
         before = len(load.answered)
-        await asyncio.sleep(after_s)
+        await asyncio.sleep(after_s)  # any moment: to await an event would choose it
         assert len(load.answered) > before
     if victim == "the gateway":
         gateway.send_signal(signal.SIGKILL)
@@ -150,7 +150,7 @@ def test_killed_while_starting(tmp_path: Path) -> None:
         stages = []
         for _ in range(2):
             gateway.spawn()
-            time.sleep(random.uniform(0.1, 1.05) * start_s)
+            time.sleep(random.uniform(0.1, 1.05) * start_s)  # any moment of the start
             gateway.kill()
             stages.append(sorted(path.name for path in gateway.data_dir.glob("*")))
         with gateway.start():
@@ -175,7 +175,7 @@ def test_killed_while_migrating(tmp_path: Path) -> None:
             migrating.stdin.write(b"%s\n" % bytes(gateway.ledger))
             migrating.stdin.flush()
             pid = int(migrating.stdout.readline())
-            time.sleep(random.uniform(0, 0.06))
+            time.sleep(random.uniform(0, 0.06))  # any moment of the migration
             os.kill(pid, signal.SIGKILL)
             assert migrating.stdout.readline() == b"ended\n"
             with closing(
@@ -201,7 +201,7 @@ def test_killed_while_recovering(tmp_path: Path) -> None:
             asyncio.run(_kill_under(load, gateway, random.uniform(0.1, 0.4)))
         assert _wal_bytes(gateway) > 0
         gateway.spawn()
-        time.sleep(random.uniform(0.1, 1.05) * start_s)
+        time.sleep(random.uniform(0.1, 1.05) * start_s)  # any moment of the start
         gateway.kill()
         _report("while recovering", number, rounds, load, began_s)
     with gateway.start():

@@ -61,9 +61,9 @@ async def crash_receivers(receivers: Mapping[str, Receiver]) -> None:
 
 async def crash_one(receiver: Receiver) -> None:
     """SIGKILL to a receiver, which is back a moment later."""
-    await asyncio.sleep(random.uniform(0.02, 0.2))
+    await asyncio.sleep(random.uniform(0.02, 0.2))  # any moment
     receiver.kill()
-    await asyncio.sleep(random.uniform(0, 0.1))
+    await asyncio.sleep(random.uniform(0, 0.1))  # it is away for a while
     starting = asyncio.create_task(asyncio.to_thread(receiver.start))
     try:
         await asyncio.shield(starting)
@@ -76,7 +76,7 @@ async def crash_all(calls: Calls, gateway: Gateway, receivers: Mapping[str, Rece
     """Load, receivers that come and go, and in the midst of it SIGKILL to the gateway."""
     reporting = asyncio.create_task(calls.run(gateway))
     striking = asyncio.create_task(crash_receivers(receivers))
-    await asyncio.sleep(after_s)
+    await asyncio.sleep(after_s)  # any moment: to await an event would choose it
     if random.random() < _ALONE:
         gateway.send_signal(signal.SIGKILL)
         gateway.wait()

@@ -19,6 +19,7 @@ import nats
 import pytest
 import yaml
 from deploy.files import DEPLOY, program
+from ending import ending
 from gateway import OK, Gateway, Wire, prompt, request
 from nats_servers import NatsCluster
 
@@ -63,7 +64,7 @@ class Prometheus:
         command = [program("prometheus"), "--config.file=prometheus.yaml", "--storage.tsdb.path=tsdb"]
         command += ["--web.listen-address=127.0.0.1:0", "--log.level=debug", "--log.format=json"]
         with self._log.open("wb") as log:
-            process = subprocess.Popen(command, cwd=self._home, stdout=log, stderr=log)
+            process = subprocess.Popen(ending(*command), cwd=self._home, stdout=log, stderr=log)
         try:
             with httpx.Client(
                 base_url=self._await_url(process.pid), trust_env=False, verify=False, timeout=10

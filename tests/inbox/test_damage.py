@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from ending import ending
 from inbox.harness import ALL, append, config, execute, in_file, items, read, started
 
 from answerback.errors import ConfigError, LedgerUnavailable, SchemaMismatch, UnavailableReason, UnsafeStorage
@@ -150,7 +151,7 @@ def test_an_inbox_has_one_gateway(directory: Path) -> None:
     opened = (
         f"from inbox.harness import *; from pathlib import Path; inbox = Inbox.open(config(Path({str(directory)!r})))"
     )
-    command = [sys.executable, "-c", f"{opened}; print('open', flush=True); input()"]
+    command = ending(sys.executable, "-c", f"{opened}; print('open', flush=True); input()")
     tests = Path(__file__).parents[1]
     with subprocess.Popen(
         command, cwd=tests, env={"PYTHONPATH": str(tests)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ending import ending
 from inbox.harness import config, in_file
 
 from answerback.inbox import Inbox
@@ -37,7 +38,7 @@ def test_sigkill(tmp_path: Path) -> None:
     answered: list[list[list[str]]] = []
     for _ in range(4):
         with subprocess.Popen(
-            [sys.executable, "-c", APPENDS, tmp_path],
+            ending(sys.executable, "-c", APPENDS, tmp_path),
             env={"PYTHONPATH": str(Path(__file__).parents[1])},
             stdout=subprocess.PIPE,
             text=True,

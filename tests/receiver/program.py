@@ -34,7 +34,7 @@ def build(name: str, place: Place) -> FastAPI:
             os.write(log, json.dumps(line).encode() + b"\n")
 
         write("began")
-        time.sleep(random.random() * LONGEST_HANDLER_S)
+        time.sleep(random.random() * LONGEST_HANDLER_S)  # a handler that takes some time
         if random.random() < 0.05:
             write("failed")
             raise ValueError("it happens")

@@ -28,7 +28,7 @@ SHARED_IN_TEST = ("sqlite", "sqlalchemy, postgresql")
 
 async def _killed_under(load: Load | Calls, application: Application) -> None:
     sending = asyncio.create_task(load.run(application))  # type: ignore[arg-type]  # has an address, too
-    await asyncio.sleep(0.2 + random.random() / 2)
+    await asyncio.sleep(0.2 + random.random() / 2)  # any moment: to await an event would choose it
     application.kill()
     await sending
 

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 from builders import key_press, received, rejected, status
+from ending import ending
 from small_disk import fill
 
 from answerback.domain.models import ParsedCallback, RawCallback
@@ -299,7 +300,7 @@ def test_fast_handlers_get_many_at_a_time(opened: Open, monkeypatch: pytest.Monk
     def slow(_callbacks: Sequence[RawCallback], _failures: int) -> None:
         nonlocal handled
         handled += 1
-        time.sleep(0.02)
+        time.sleep(0.02)  # a slow handler
 
     assert store.deliver(slow)
     assert handled == 1
@@ -328,7 +329,7 @@ def test_many_processes_may_make_the_file(path: Path) -> None:
         "import sys; from answerback.receiver import SQLiteStore; print('ready', flush=True); sys.stdin.read()\n"
         "SQLiteStore(sys.argv[1], allow_unsafe_filesystem=True).backlog()"
     )
-    command = [sys.executable, "-c", opens, str(path)]
+    command = ending(sys.executable, "-c", opens, path)
     pipe = subprocess.PIPE
     workers = [subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) for _ in range(6)]
     for worker in workers:

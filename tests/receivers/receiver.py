@@ -112,7 +112,7 @@ class Receiver:
             reply = self._behave(self._options, self._taken)
             self._note(head[0], headers, body, reply)
             if reply.wait_s:
-                await asyncio.sleep(reply.wait_s)
+                await asyncio.sleep(reply.wait_s)  # a slow receiver
             writer.write(reply.sent)
             await writer.drain()
         finally:

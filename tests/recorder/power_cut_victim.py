@@ -23,7 +23,7 @@ async def _live(home: Path, record: int, start: int) -> None:
             for number in range(start * APPENDS, (start + 1) * APPENDS):
                 await append(inbox, [status(callid=f"c{number}")])
                 os.write(record, Event("A", "", number, b"").encode())
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(PAUSE_S)  # one batch each, not one of all
 
 
 def main(home: Path, record: str) -> None:

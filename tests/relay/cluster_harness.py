@@ -258,7 +258,7 @@ class Witness:
             task = asyncio.create_task(asyncio.to_thread(self._look))  # it may take long, and must hold up nobody
             self._looking.add(task)
         try:
-            await asyncio.sleep(self._takes_s)
+            await asyncio.sleep(self._takes_s)  # a slow receiver
             if self.holds is not None:
                 await self.holds.wait()
             await exchange.answer()

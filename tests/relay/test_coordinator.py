@@ -240,7 +240,7 @@ async def _keep_recording(record: Callable[..., Awaitable[None]], calls: int, pr
     for key in range(presses):
         for call in range(calls):
             await record(pressed(f"call-{call}", str(key)))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # a rate that one of them can keep up with
 
 
 @in_loop

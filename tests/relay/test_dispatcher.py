@@ -29,7 +29,7 @@ from relay.harness import (
     writing_apart,
 )
 from relay.receiver import Exchange, Post, Receiver, Script, obey, receiving, saying, whole
-from relay.waiting import in_loop, until
+from relay.waiting import in_loop, silence, until
 from sqlalchemy import text
 
 from answerback.domain.endpoints import DeliveryState, EventType, PayloadFormat
@@ -295,7 +295,7 @@ async def test_callbacks_of_one_call_never_overtake_each_other(tmp_path: Path) -
         under_way[callid] += 1
         if under_way[callid] > 1:
             overlaps.append(callid)
-        await asyncio.sleep(chance.random() * 0.01)
+        await asyncio.sleep(chance.random() * 0.01)  # a receiver that takes its time
         under_way[callid] -= 1
         if chance.random() < 0.3:
             await exchange.answer(500)
@@ -369,7 +369,7 @@ async def test_the_window_opens_with_success(tmp_path: Path) -> None:
         nonlocal now
         now += 1
         at_a_time.append(now)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # a slow receiver
         now -= 1
         await exchange.answer()
 
@@ -401,7 +401,7 @@ async def test_the_window_closes_with_a_failure(tmp_path: Path) -> None:
         await until(lambda: queue.window == 1 and len(queue.attempts) <= 1)
         for _ in range(25):
             assert len(queue.attempts) <= 1
-            await asyncio.sleep(0.02)
+            await silence(0.02)
         receiver.script = obey
         gate.open()
         await harness.settled(60)
@@ -419,7 +419,7 @@ async def test_there_are_never_more_attempts_than_there_may_be(tmp_path: Path) -
             await harness.endpoint(receiver.url(), f"crm-{n}")
         await harness.record(answered("a"), answered("b"))
         await until(lambda: gate.waiting == 3)
-        await asyncio.sleep(QUIET_S)
+        await silence(QUIET_S)
         assert gate.most == 3
         gate.open()
         await harness.settled(16)
@@ -431,7 +431,7 @@ async def test_a_busy_endpoint_does_not_starve_the_others(tmp_path: Path) -> Non
     """While the only connection has endless work for one endpoint, another one gets its turn."""
 
     async def slow(exchange: Exchange) -> None:
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # a slow receiver
         await exchange.answer()
 
     async with (
@@ -458,7 +458,7 @@ async def test_callbacks_come_before_deliveries(tmp_path: Path) -> None:
         nonlocal now
         now += 1
         most[harness.callbacks_press] = max(most[harness.callbacks_press], now)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # a slow receiver
         now -= 1
         await exchange.answer()
 
@@ -506,12 +506,12 @@ async def test_a_hold_waits_for_what_is_under_way(tmp_path: Path) -> None:
         await harness.record(answered("a"), answered("b"))
         await until(lambda: gate.waiting == 1)
         holding = asyncio.create_task(harness.dispatcher.suspend(to.id))
-        await asyncio.sleep(0.2)
+        await silence(0.2)
         assert not holding.done()
         gate.open()
         await holding
         await harness.record(answered("c"))
-        await asyncio.sleep(QUIET_S)
+        await silence(QUIET_S)
         assert callids(receiver.posts) == ["a"]
         assert harness.states() == [D, P, P]
         harness.dispatcher.resume(to)
@@ -566,7 +566,7 @@ async def test_nothing_goes_to_the_old_url_after_the_change_was_answered(tmp_pat
     """Under load, with eight attempts at a time, again and again; and nothing is lost by it."""
 
     async def slow(exchange: Exchange) -> None:
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # a slow receiver
         await exchange.answer()
 
     async with receiving(slow) as one, receiving(slow) as other, relaying(tmp_path) as harness:
@@ -583,10 +583,10 @@ async def test_nothing_goes_to_the_old_url_after_the_change_was_answered(tmp_pat
         loading = asyncio.create_task(load())
         for _ in range(3):
             for wrong, right in ((one, other), (other, one)):
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.1)  # any moment under load
                 to = await harness.endpoint_manager.change(ADMIN, "crm", None, with_config(to, url=right.url()))
                 late = len(wrong.posts)
-                await asyncio.sleep(0.1)
+                await silence(0.1)
                 assert len(wrong.posts) == late
         is_enough.set()
         await loading
@@ -601,7 +601,7 @@ async def test_a_disabled_endpoint_gets_its_deliveries_once_enabled(tmp_path: Pa
         await harness.endpoint(receiver.url())
         await harness.endpoint_manager.set_enabled(ADMIN, "crm", enabled=False)
         await harness.record(*[pressed("a", key) for key in "12345"])
-        await asyncio.sleep(QUIET_S)
+        await silence(QUIET_S)
         assert receiver.posts == []
         assert harness.tried() == []
         await harness.endpoint_manager.set_enabled(ADMIN, "crm", enabled=True)
@@ -620,7 +620,7 @@ async def test_a_removed_endpoint_gets_nothing(tmp_path: Path) -> None:
         reported = len(receiver.posts)
         await harness.record(answered("c"))
         await harness.settled(3)
-        await asyncio.sleep(QUIET_S)
+        await silence(QUIET_S)
         assert harness.states() == [X] * 3
         assert len(receiver.posts) == reported
         assert (harness.metrics.attempts, harness.metrics.attempt_latency_s, harness.metrics.paused) == ({}, {}, {})
@@ -634,7 +634,7 @@ async def test_an_endpoint_that_is_gone_is_switched_off(tmp_path: Path) -> None:
         await harness.record(answered("a"), answered("b"))
         await until(lambda: not harness.endpoint_manager.find("crm").enabled)
         assert harness.endpoint_manager.find("crm").disabled_reason == "answered 410 Gone"
-        await asyncio.sleep(QUIET_S)
+        await silence(QUIET_S)
         assert len(receiver.posts) == 1
         assert [(one.state, one.failed_attempts) for one in harness.undelivered()] == [(P, 0), (P, 0)]
         receiver.script = obey
@@ -837,7 +837,7 @@ async def test_nothing_is_lost_when_the_writer_is_killed_again_and_again(tmp_pat
                         stored.append(key)
                     except Exception:  # noqa: BLE001  # the sender's part: it tries until it is stored
                         await asyncio.sleep(0.05)
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # the rate of the load
 
         loading = asyncio.create_task(load())
         await until(lambda: len(stored) >= 30)
@@ -997,7 +997,7 @@ async def test_idle_endpoints_cost_no_tasks(tmp_path: Path) -> None:
             [DeliveryJob(1, 99_999, 1, 0, "dlv_1_x", b"{}", None, 0)], [99_998]
         )  # of endpoints that were removed
         dispatcher.refill(99_997)
-        await asyncio.sleep(0.1)
+        await silence(0.1)
         assert len(asyncio.all_tasks()) - before <= 3
         queues = [dispatcher.queue_for(n) for n in range(1, 10_001)]
         assert [queue for queue in queues if queue is None or queue.attempts or queue.timer] == []

@@ -54,7 +54,7 @@ async def test_what_rings_together_goes_together(postgresql_url: str) -> None:
     async with listening(postgresql_url, "m1") as (one, _), listening(postgresql_url, "m2") as (_, heard):
         for n in range(400):
             one.notify(Notification(endpoints_with_work=(n,)))
-            await asyncio.sleep(0.0005)
+            await asyncio.sleep(0.0005)  # a storm, and yet no single batch
         await until(heard_of(heard, set(range(400))))
         assert len(heard) < 100
 

@@ -257,7 +257,7 @@ async def test_an_attempt_result_says_when_how_long_and_what() -> None:
     """Begin and duration in microseconds, the status, the answer."""
 
     async def slow(exchange: Exchange) -> None:
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.2)  # a slow receiver
         await exchange.answer(201, b"created")
 
     before_us = time.time_ns() // 1000
@@ -335,7 +335,7 @@ async def test_an_answer_in_single_bytes_is_an_answer() -> None:
     async def trickle(exchange: Exchange) -> None:
         for byte in whole():
             await exchange.say(bytes([byte]))
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.001)  # a slow receiver
 
     assert (await attempt(trickle, PayloadFormat.TENCENT)).error is None
 
@@ -475,7 +475,7 @@ async def test_no_answer_in_time() -> None:
     """The words tell how long it was waited; the attempt takes so long and not longer."""
 
     async def silent(_: Exchange) -> None:
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
 
     outcome = await attempt(silent, timeout_s=0.3)
     assert outcome.error == "no answer within 0.3 s"
@@ -897,7 +897,7 @@ async def test_a_kept_connection_that_was_closed_meanwhile_does_not_matter() -> 
             to = endpoint(receiver.url())
             assert (await carrying.send(to, ID, BODY)).error is None
             await receiver.disconnect()
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # the client sees the end, of which it says nothing
             assert (await carrying.send(to, ID, BODY, retry_closed_connection=again)).error is None
             assert (receiver.connections, len(receiver.posts)) == (2, 2)
 
@@ -916,7 +916,7 @@ async def test_an_answered_failure_is_not_retried_at_once() -> None:
     """`again` is for connections: what the endpoint answered counts, and so does no answer in time."""
 
     async def silent(_: Exchange) -> None:
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
 
     for script in (saying(whole(500)), saying(b"garbage\r\n\r\n", close=True), silent):
         async with receiving(script) as receiver, webhook_sender() as carrying:
@@ -932,7 +932,7 @@ async def test_a_cancelled_attempt_leaves_nothing_behind() -> None:
     """Its connection is closed, and the next attempt is a whole one."""
 
     async def silent(_: Exchange) -> None:
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
 
     async with receiving(silent) as receiver, webhook_sender() as carrying:
         to = endpoint(receiver.url())

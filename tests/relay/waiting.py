@@ -38,6 +38,11 @@ def in_loop(test: Callable[P, Awaitable[None]]) -> Callable[P, None]:
     return run
 
 
+async def silence(seconds: float) -> None:
+    """Give what must not come the time to come: that nothing happens is no event."""
+    await asyncio.sleep(seconds)  # of all that is asserted to be missing afterwards
+
+
 async def until(happened: Callable[[], object], timeout_s: float = 15.0, every_s: float = 0.005) -> None:
     """Wait until something is so."""
     async with asyncio.timeout(timeout_s):

@@ -88,7 +88,8 @@ IN_NAMESPACE = """
 import json, os, subprocess, sys, urllib.request, ssl
 program = json.loads(sys.argv[1])
 emulator = subprocess.Popen(
-    [sys.executable, "-m", "answerback", "emulate", "--https", "--https-dir", program["directory"], "--port", "443",
+    ["setpriv", "--pdeathsig", "KILL",
+     sys.executable, "-m", "answerback", "emulate", "--https", "--https-dir", program["directory"], "--port", "443",
      "--instant", "--retries", "0", "--callback-url", "http://127.0.0.1:9/", "--json"],
     stdout=subprocess.PIPE, text=True,
 )
@@ -134,7 +135,7 @@ def test_an_sdk_that_is_pointed_nowhere_finds_the_emulator(
             "variables": {**variables, **DIRECT},
             "cwd": str(home),
         }
-        script = 'ip link set lo up; mount --bind hosts /etc/hosts; exec "$0" -c "$1" "$2"'
+        script = 'ip link set lo up; mount --bind hosts /etc/hosts; exec setpriv --pdeathsig KILL "$0" -c "$1" "$2"'
         done = subprocess.run(
             [
                 "unshare",

@@ -176,7 +176,7 @@ class Operator:
         for _ in range(100):
             if await self.messages(*streams) == left:
                 return
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # between two looks
         raise AssertionError(await self.messages(*streams))
 
     async def messages_in(self, stream: str) -> list[bytes]:

@@ -63,7 +63,7 @@ async def _led(stream: Stream) -> list[ShardStatus]:
         shards = await stream.status()
         if len({shard.leader for shard in shards} - {None}) == 3:
             return shards
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # between two looks
     raise AssertionError(shards)
 
 

@@ -19,7 +19,7 @@ def queue(*, concurrency: int = 8, enabled: bool = True, limit: int = 10) -> End
 @asynccontextmanager
 async def under_way(busy: EndpointQueue, count: int) -> AsyncIterator[None]:
     """So many attempts are under way on a queue."""
-    attempts = {asyncio.create_task(asyncio.sleep(60)) for _ in range(count)}
+    attempts = {asyncio.create_task(asyncio.sleep(60)) for _ in range(count)}  # none of them ends by itself
     busy.attempts |= attempts
     yield
     for attempt in attempts:

@@ -176,7 +176,7 @@ def test_a_stall_shows_in_the_latencies_of_all_that_it_held_up() -> None:
     """
 
     async def stall_once(number: int) -> bytes:
-        await asyncio.sleep(0.25 if number == 50 else 0)
+        await asyncio.sleep(0.25 if number == 50 else 0)  # a slow receiver
         return http(OK)
 
     _, tally = loaded(stall_once, rate=200, duration_s=1, connections=1)
@@ -191,7 +191,7 @@ def test_a_slow_receiver_does_not_slow_the_schedule() -> None:
     """Callbacks are sent at their times as long as there are connections, not when the ones before are answered."""
 
     async def after_a_while(_number: int) -> bytes:
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.5)  # a slow receiver
         return http(OK)
 
     receiver, tally = loaded(after_a_while, rate=100, duration_s=0.5, connections=100)
@@ -205,7 +205,7 @@ def test_what_gets_no_connection_in_time_is_unsent() -> None:
     """More connections than allowed are never used; what has waited too long for one is not sent, and said to be."""
 
     async def after_a_while(_number: int) -> bytes:
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.2)  # a slow receiver
         return http(OK)
 
     receiver, tally = loaded(after_a_while, rate=100, duration_s=0.5, connections=2, timeout_s=0.5)
@@ -313,7 +313,7 @@ def test_an_answer_that_does_not_come_is_given_up() -> None:
     """After the time-out it is counted by that."""
 
     async def never(_number: int) -> bytes:
-        await asyncio.sleep(2)
+        await asyncio.Event().wait()
         return http(OK)
 
     _, tally = loaded(never, rate=20, timeout_s=0.3)
