@@ -91,6 +91,15 @@ def test_too_many_wrong_keys(driver: Driver, unruly: UnrulyServer) -> None:
     assert caught.value.retry_after_s > 1e8
 
 
+@pytest.mark.parametrize("reported", ["soon", "9" * 400, "Mon, 01 Jan 999999999999 00:00:00 GMT"])
+def test_a_retry_after_beyond_all_bounds_says_nothing(driver: Driver, unruly: UnrulyServer, reported: str) -> None:
+    """A number, or a date, that no clock reaches."""
+    unruly.will(answer(429, {"detail": "too many"}, Retry_After=reported))
+    with pytest.raises(RateLimited) as caught:
+        driver.get(driver.make(unruly.url, KEY, retries=0).me())
+    assert caught.value.retry_after_s is None
+
+
 @pytest.mark.parametrize("fault", [AWAY, answer(502), answer(504), hang_up], ids=["503", "502", "504", "reset"])
 def test_what_may_have_been_done_is_not_repeated(
     client: Any, driver: Driver, unruly: UnrulyServer, fault: Behaviour

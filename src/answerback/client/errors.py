@@ -132,8 +132,8 @@ def _retry_after_s(text: str | None) -> float | None:
     if text is None:
         return None
     try:
-        return max(0.0, float(text) if text.isdigit() else parsedate_to_datetime(text).timestamp() - time())
-    except ValueError:
+        return max(0.0, float(int(text)) if text.isdigit() else parsedate_to_datetime(text).timestamp() - time())
+    except (ValueError, OverflowError):  # of a number or a date beyond all bounds
         return None
 
 
