@@ -181,6 +181,7 @@ def test_a_ledger_that_is_slow_to_read(tmp_path: Path) -> None:
     url = ledger_database(tmp_path)
     with Gateway(tmp_path / "data", settings=WATCHED | {"ANSWERBACK_LEDGER__URL": url}) as gateway:
         assert gateway.post(prompt("slow")).content == OK
+        await_true(lambda: gateway.get("/v1/calls/slow").status_code == 200)
         with signed_in(gateway) as person, psycopg.connect(url) as other:
             answers: list[int] = []
 

