@@ -132,3 +132,11 @@ def test_the_doctor_looks_at_the_database_and_the_stream(tmp_path: Path, nats: N
     assert ill.returncode == 1
     assert (found["ledger"]["level"], found["stream"]["level"]) == ("error", "error")
     assert "topsecret" not in ill.stdout + ill.stderr
+
+
+def test_a_process_starts_where_its_url_cannot_be_written(tmp_path: Path) -> None:
+    """The command line has to be given the URL then; the log says so."""
+    (tmp_path / "data" / "gateway-url.new").mkdir(parents=True)
+    with Gateway(tmp_path / "data", settings=settings_of(tmp_path)) as gateway:
+        assert asked(gateway, "/v1/me").status_code == 200
+    assert "url_not_written" in gateway.stderr

@@ -3,19 +3,20 @@
 import asyncio
 import fcntl
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
 from answerback.config import ServerRole, Settings
 from answerback.errors import ConfigError, LedgerUnavailable
+from answerback.ledger.backends.postgresql.notifier import PgNotifier
 from answerback.service.factories import config_endpoints
 from answerback.service.urls import URL_NAME
 
 if TYPE_CHECKING:
     from answerback.alerts import AlertManager
     from answerback.relay import Relay
-from answerback.ledger.backends.postgresql.notifier import PgNotifier
 
 RELAY_LOCK = "relay.lock"
 
@@ -62,14 +63,8 @@ class FileLockOwner:
     def write_url_file(self, url: str) -> None:
         """Write the URL for the command line."""
         self._url = url
-        if not self._relay.is_active:
-            return
-        new = self._url_file.with_suffix(".new")
-        try:
-            new.write_text(url)
-            new.replace(self._url_file)
-        except OSError as error:  # a full disk, say: no reason to stop
-            log.warning("url_not_written", path=str(self._url_file), reason=error.strerror, todo="name it with --url")
+        if self._relay.is_active:
+            _write_url(self._url_file, url)
 
     async def release(self) -> None:
         """Stop the relay, and release the lock."""
@@ -143,9 +138,7 @@ class LeasedOwner:
     def write_url_file(self, url: str) -> None:
         """Write the URL for the command line."""
         if self._has_api_role:
-            new = self._url_file.with_suffix(".new")
-            new.write_text(url)
-            new.replace(self._url_file)
+            _write_url(self._url_file, url)
             self._wrote_url_file = True
 
     async def release(self) -> None:
@@ -154,6 +147,15 @@ class LeasedOwner:
         await self._notifier.stop()
         if self._wrote_url_file:
             self._url_file.unlink(missing_ok=True)
+
+
+def _write_url(path: Path, url: str) -> None:
+    new = path.with_suffix(".new")
+    try:
+        new.write_text(url)
+        new.replace(path)
+    except OSError as error:  # a full disk, say: no reason to stop
+        log.warning("url_not_written", path=str(path), reason=error.strerror, todo="name it with --url")
 
 
 def build_relay_owner(
