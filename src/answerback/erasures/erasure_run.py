@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy.engine import Connection
 
 from answerback.domain.number_finder import NumberFinder
-from answerback.inbox.erasing import compact_inbox, count_inbox, erase_inbox
+from answerback.inbox.erasure import compact_inbox, count_inbox, erase_inbox
 from answerback.ledger import Ledger, LedgerConfig
 from answerback.ledger.backends.driver_errors import translate_driver_errors
 from answerback.ledger.backends.sqlite.engine import compact

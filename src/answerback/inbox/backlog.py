@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from answerback.inbox.reading import StoredGeneration
+from answerback.inbox.queries import StoredGeneration
 from answerback.inbox.rows import Generation, InboxRow, StoredRow, Totals, totals_of
 
 _TAIL_BYTES = 8 * 1024 * 1024

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from answerback.errors import ConfigError, LedgerUnavailable, UnavailableReason
 from answerback.inbox.backlog import RecorderFailure
 from answerback.inbox.config import InboxConfig
-from answerback.inbox.reading import read_end, read_generations
+from answerback.inbox.queries import read_end, read_generations
 from answerback.inbox.rows import PAGE_BYTES, StoredRow, Totals, key_of, position_of
 from answerback.inbox.schema import INBOX_FILE, connect, connect_writer, ensure_format
 from answerback.storage.disk import (

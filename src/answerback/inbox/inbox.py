@@ -12,7 +12,7 @@ from answerback.inbox.appender import Append, Appender, Commit
 from answerback.inbox.backlog import Backlog, InboxLag, RecorderFailure
 from answerback.inbox.config import InboxConfig
 from answerback.inbox.file import InboxFile
-from answerback.inbox.reading import read_rows
+from answerback.inbox.queries import read_rows
 from answerback.inbox.retention import Retention
 from answerback.inbox.rows import Generation, InboxRow, stored_bytes
 from answerback.inbox.schema import connect

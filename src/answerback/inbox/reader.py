@@ -6,7 +6,7 @@ from pathlib import Path
 
 from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.inbox.backlog import InboxLag, RecorderFailure
-from answerback.inbox.reading import StoredGeneration, read_generations, read_rows, read_totals
+from answerback.inbox.queries import StoredGeneration, read_generations, read_rows, read_totals
 from answerback.inbox.rows import Generation, InboxRow
 from answerback.inbox.schema import check_format, connect
 from answerback.storage.disk import check_wal, has_content, missing_reason

@@ -10,7 +10,7 @@ from inbox.harness import config
 from answerback.domain.batches import BatchItem, decode_batch
 from answerback.domain.number_finder import NumberFinder
 from answerback.inbox import INBOX_FILE, Inbox
-from answerback.inbox.erasing import compact_inbox, count_inbox, erase_inbox
+from answerback.inbox.erasure import compact_inbox, count_inbox, erase_inbox
 from answerback.inbox.rows import InboxRow
 
 NEEDLE = b"13788888888"

@@ -14,7 +14,7 @@ import msgspec
 
 from answerback.domain.batches import BatchDecodeError, decode_batch
 from answerback.errors import LedgerUnavailable, UnavailableReason
-from answerback.inbox.reading import COLUMNS
+from answerback.inbox.queries import COLUMNS
 from answerback.inbox.rows import Sealer, StoredRow
 from answerback.inbox.schema import check_format, connect
 from answerback.storage.sqlite_errors import sqlite_unavailable
