@@ -11,8 +11,8 @@ COMPILED := .venv/tests-compiled
 MAKEFLAGS += --jobs=2
 # Where it is set, each process compiles everything anew: two thirds of what a start costs.
 unexport PYTHONDONTWRITEBYTECODE
-# Four processes for the tests, a file to each in turn: on two cores that leaves little idle, for some of them wait.
-PROCESSES ?= 4
+# A file to each process in turn; tests/conftest.py says how many processes are `auto`.
+PROCESSES ?= auto
 TOGETHER = --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo serve unit test sdks soak coverage check bench crash cluster matrix fresh dist docs clean

@@ -86,4 +86,4 @@ def _parent(path: Path) -> Path:
 
 
 def _pytest(session: nox.Session, *options: str) -> None:
-    session.run("pytest", "--numprocesses=3", "--dist=loadfile", *options, *(session.posargs or ["tests"]))
+    session.run("pytest", "--numprocesses=auto", "--dist=loadfile", *options, *(session.posargs or ["tests"]))

@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import os
 import signal
 import threading
 from collections.abc import Generator
@@ -42,6 +43,11 @@ settings.load_profile("test")  # `--hypothesis-profile soak` comes after it
 
 
 vars(spawning)["subprocess"] = WriterProcess
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Four on two cores, which leaves little idle, for some of them wait; on a larger machine one for each core."""
+    return max(4, os.cpu_count() or 1)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 PYTEST = ".venv/bin/pytest"
-TOGETHER = "--numprocesses 3 --dist"
+TOGETHER = "--numprocesses auto --dist"
 FAILURE = re.compile(r"^(?:FAILED|ERROR) .+|^make.*: \*\*\* .+", re.MULTILINE)
 PASSED = re.compile(r"(\d+) passed")
 

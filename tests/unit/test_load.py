@@ -94,10 +94,10 @@ class Receiver:
         async with server:
             load = LoadGenerator(f"http://me:pass@127.0.0.1:{server.sockets[0].getsockname()[1]}/a?b=c", plan)
             await load.run()
-        for talk in self._talks:
-            talk.cancel()
-        await asyncio.gather(*self._talks, return_exceptions=True)
-        await asyncio.sleep(0)  # the sockets close
+            for talk in self._talks:  # from Python 3.12 on the server's end waits for them
+                talk.cancel()
+            await asyncio.gather(*self._talks, return_exceptions=True)
+            await asyncio.sleep(0)  # the sockets close
         return load.stats
 
     def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
