@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from pathlib import Path
-from typing import TypeAlias
 
 from hypothesis import strategies as st
 
 from answerback.domain.batches import CallbackBatch, encode_batch
 from answerback.domain.calls import callback_fingerprint, fold
 from answerback.domain.models import (
+    AnyCallback,
     Call,
     CallbackKind,
     Failure,
@@ -29,9 +29,7 @@ from answerback.tencent.wire import encode_callback as wire
 from answerback.testing import answered as status
 from answerback.testing import failure, key_press, unanswered
 
-__all__ = ["KEY_BY_KIND", "failure", "key_press", "status", "unanswered", "wire", "wire_fields"]
-
-AnyCallback: TypeAlias = Status | KeyPress | Failure
+__all__ = ["KEY_BY_KIND", "AnyCallback", "failure", "key_press", "status", "unanswered", "wire", "wire_fields"]
 
 ADMIN = Actor("admin")
 """Who did it, where the test is not about that."""

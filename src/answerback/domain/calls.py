@@ -13,6 +13,7 @@ import msgspec
 from answerback.domain.failure_reasons import FAILURE_REASONS, UNSPECIFIED_REASON
 from answerback.domain.models import (
     MAX_KEYS,
+    AnyCallback,
     Call,
     CallbackKind,
     Failure,
@@ -61,7 +62,7 @@ _MIN_TIME = datetime.min.replace(tzinfo=UTC)
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def callback_fingerprint(channel: str, callback: Status | KeyPress | Failure) -> bytes:
+def callback_fingerprint(channel: str, callback: AnyCallback) -> bytes:
     """The 16 bytes that identify duplicates: a hash of channel, kind and normalised fields."""
     return blake2b(_encode((channel, callback.kind, callback)), digest_size=16).digest()
 
@@ -176,7 +177,7 @@ def _with_key(call: Call, press: KeyPress) -> dict[str, object]:
     return changes
 
 
-def _callee_key(source: Call | Status | Failure | KeyPress) -> tuple[object, ...]:
+def _callee_key(source: Call | AnyCallback) -> tuple[object, ...]:
     return (*_optional_key(source.nationcode), *_optional_key(source.mobile), *_optional_key(source.call_from))
 
 
@@ -185,5 +186,5 @@ def _optional_key(text: str | None) -> tuple[bool, str]:
     return (text is not None, text or "")
 
 
-def _numbers(source: Status | Failure | KeyPress) -> dict[str, str | None]:
+def _numbers(source: AnyCallback) -> dict[str, str | None]:
     return {"nationcode": source.nationcode, "mobile": source.mobile, "call_from": source.call_from}

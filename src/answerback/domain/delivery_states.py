@@ -7,7 +7,7 @@ others wait. So a delivery can neither overtake another of its call nor hold up 
 from enum import StrEnum
 
 from answerback.domain.endpoints import DeliveryState, EventType
-from answerback.domain.models import Call, Failure, KeyPress, Outcome, Status
+from answerback.domain.models import AnyCallback, Call, KeyPress, Outcome
 
 
 class DeliveryTransition(StrEnum):
@@ -64,7 +64,7 @@ _EVENT_TYPE_BY_OUTCOME = {
 }
 
 
-def event_type_for(before: Call | None, after: Call, callback: Status | KeyPress | Failure) -> EventType:
+def event_type_for(before: Call | None, after: Call, callback: AnyCallback) -> EventType:
     """The event type of a callback that changed a call from `before` to `after`: by its outcome, unless it is a key press or a revision."""
     if isinstance(callback, KeyPress):
         return EventType.KEY_PRESSED

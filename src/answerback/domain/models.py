@@ -101,6 +101,9 @@ class Failure(Callback, frozen=True, kw_only=True, array_like=True, gc=False):
     reason: str | None
 
 
+AnyCallback = Status | KeyPress | Failure
+
+
 class RawCallback(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The body of one POST as it came in by a channel, not yet read."""
 
@@ -113,7 +116,7 @@ class ParsedCallback(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A callback as it came in by a channel. `fingerprint` is the same for a repeat, and only for a repeat."""
 
     channel: str
-    callback: Status | KeyPress | Failure
+    callback: AnyCallback
     fingerprint: bytes
     raw: bytes
     received_at: datetime

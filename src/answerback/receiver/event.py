@@ -9,7 +9,7 @@ import msgspec
 from answerback.domain.calls import fold
 from answerback.domain.delivery_states import event_type_for
 from answerback.domain.endpoints import EventType
-from answerback.domain.models import Call, Failure, KeyPress, Outcome, ParsedCallback, RawCallback, Status
+from answerback.domain.models import AnyCallback, Call, KeyPress, Outcome, ParsedCallback, RawCallback
 from answerback.tencent.parsing import parse_callback
 
 
@@ -22,7 +22,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     type: EventType
     call: Call
-    callback: Status | KeyPress | Failure
+    callback: AnyCallback
     fingerprint: str
     received_at: datetime
     outcome_changed: bool

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from answerback.domain.models import CallbackKind, Failure, KeyPress, Result, Status
+from answerback.domain.models import AnyCallback, CallbackKind, Failure, KeyPress, Result, Status
 from answerback.errors import InvalidCallbackField, InvalidJson, UnknownCallback
 
 Scalar = int | float | str
@@ -86,7 +86,7 @@ _decode = msgspec.json.Decoder(_Envelope).decode
 _decode_any = msgspec.json.Decoder().decode
 
 
-def parse(body: bytes) -> Status | KeyPress | Failure:
+def parse(body: bytes) -> AnyCallback:
     """Read one callback from the bytes of one POST.
 
     Raises InvalidJson, UnknownCallback or InvalidCallbackField, all of them CallbackRejected; never anything else.
@@ -114,7 +114,7 @@ def extract_fields(body: bytes) -> dict[str, Any]:
     raise ValueError("no callback")
 
 
-def _other(envelope: _Envelope) -> Status | KeyPress | Failure:
+def _other(envelope: _Envelope) -> AnyCallback:
     named = [key for key in CALLBACK_KEYS if getattr(envelope, key) is not UNSET]
     if not named:
         raise UnknownCallback(f"no callback key: one of {', '.join(CALLBACK_KEYS)} is required")

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from answerback.domain.models import CallbackKind, Failure, KeyPress, Status
+from answerback.domain.models import AnyCallback, CallbackKind, Failure, KeyPress
 
 KEY_BY_KIND = {
     CallbackKind.PROMPT: "voiceprompt_callback",
@@ -19,12 +19,12 @@ KEY_BY_KIND = {
 """The key of a callback's JSON object, by kind."""
 
 
-def encode_callback(callback: Status | KeyPress | Failure) -> bytes:
+def encode_callback(callback: AnyCallback) -> bytes:
     """The body of the POST that says `callback`."""
     return msgspec.json.encode({KEY_BY_KIND[callback.kind]: wire_fields(callback)})
 
 
-def wire_fields(callback: Status | KeyPress | Failure) -> dict[str, Any]:
+def wire_fields(callback: AnyCallback) -> dict[str, Any]:
     """What stands below the callback key, as the vendor's tables have it: strings, "0" for no time."""
     fields: dict[str, Any] = {
         "call_from": callback.call_from,
