@@ -116,7 +116,7 @@ def test_what_contradicts_itself_or_is_missing_is_named(
 def test_where_there_is_nothing_both_ways_out_are_said(home: Path) -> None:
     """A data directory, or a login."""
     (home / "profiles" / "default.json").unlink()
-    with pytest.raises(ConfigError, match=r"--data-dir, or log in to a remote one with `answerback login`"):
+    with pytest.raises(ConfigError, match=r"--data-dir, or log in to a remote gateway with `answerback login`"):
         chosen()
 
 
