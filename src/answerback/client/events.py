@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Generator, Iterator
+from typing import Generic, TypeVar
 
 import httpx2
 import msgspec
@@ -17,6 +18,7 @@ from answerback.client.senders import AsyncSender, SyncSender
 from answerback.domain.backoff import repeating_delay_s
 from answerback.schemas.events import ActivityView, AttemptActivityView, CallbackActivityView
 
+S = TypeVar("S", bound=SyncSender | AsyncSender)
 Activity = CallbackActivityView | AttemptActivityView
 
 _SILENCE_S = 45.0  # three heartbeats
@@ -101,19 +103,21 @@ def _read(data: bytes) -> Activity:
     raise UnexpectedResponse(f"GET /v1/events: {place} is not what this version of the client expects")
 
 
-class Events:
-    """Events as they happen. `cursor` is the position behind the last one: `after` of another stream goes on from there.
-
-    Without a gateway it waits for one, once it has been connected. Raises ApiError.
-    """
-
-    def __init__(self, sender: SyncSender, request: GatewayRequest[bytes]) -> None:
+class _BaseEvents(Generic[S]):
+    def __init__(self, sender: S, request: GatewayRequest[bytes]) -> None:
         self._sender = sender
         self._position = _Position(request)
 
     @property
     def cursor(self) -> str | None:
         return self._position.cursor
+
+
+class Events(_BaseEvents[SyncSender]):
+    """Events as they happen. `cursor` is the position behind the last one: `after` of another stream goes on from there.
+
+    Without a gateway it waits for one, once it has been connected. Raises ApiError.
+    """
 
     def begin(self) -> None:
         """Begin now: what happens from here on comes, however late it is asked for."""
@@ -141,19 +145,11 @@ class Events:
             time.sleep(delay_s)
 
 
-class AsyncEvents:
+class AsyncEvents(_BaseEvents[AsyncSender]):
     """Events as they happen. `cursor` is the position behind the last one: `after` of another stream goes on from there.
 
     Without a gateway it waits for one, once it has been connected. Raises ApiError.
     """
-
-    def __init__(self, sender: AsyncSender, request: GatewayRequest[bytes]) -> None:
-        self._sender = sender
-        self._position = _Position(request)
-
-    @property
-    def cursor(self) -> str | None:
-        return self._position.cursor
 
     async def begin(self) -> None:
         """Begin now: what happens from here on comes, however late it is asked for."""

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import phonenumbers
 
 from answerback.domain.models import CallbackKind
 from answerback.emulator.send_requests import (
@@ -20,6 +19,7 @@ from answerback.emulator.send_requests import (
     check_length,
     optional_text,
     read_fields,
+    split_number,
     template_text,
 )
 from answerback.emulator.signatures import ApiRequest, check_signature, require
@@ -136,8 +136,4 @@ def _callee(fields: Mapping[str, Any]) -> tuple[str, str]:
     number = fields.get("CalledNumber")
     if not isinstance(number, str) or not re.fullmatch(r"\+[1-9][0-9]{5,14}", number):
         raise SendRejected(VendorError.CALLEE, "CalledNumber is +, the country's code and the number")
-    try:
-        nationcode = str(phonenumbers.parse(number).country_code)
-    except phonenumbers.NumberParseException as error:
-        raise SendRejected(VendorError.CALLEE, str(error)) from error
-    return nationcode, number[1 + len(nationcode) :]
+    return split_number(number)

@@ -5,11 +5,10 @@ from typing import NamedTuple
 from urllib.parse import parse_qs
 
 import msgspec
-import phonenumbers
 
 from answerback.domain.models import CallbackKind
 from answerback.emulator import api2
-from answerback.emulator.send_requests import Account, SendRequest
+from answerback.emulator.send_requests import Account, SendRequest, split_number
 from answerback.emulator.vendor_errors import SendRejected, VendorError
 
 _CHINA = "86"
@@ -79,8 +78,4 @@ def _callee(form: CallForm) -> tuple[str, str]:
         return _CHINA, number
     if not re.fullmatch(r"\+[1-9][0-9]{7,14}", number):
         raise SendRejected(VendorError.CALLEE, form.number)
-    try:
-        nationcode = str(phonenumbers.parse(number).country_code)
-    except phonenumbers.NumberParseException as error:
-        raise SendRejected(VendorError.CALLEE, str(error)) from error
-    return nationcode, number[1 + len(nationcode) :]
+    return split_number(number)

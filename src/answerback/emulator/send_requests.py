@@ -136,3 +136,14 @@ def _parameters(values: object) -> list[str]:
             raise SendRejected(VendorError.PARAMETERS, f"parameter {place} is not a string")
         check_length(f"parameter {place}", value, MAX_TEXT_CHARS)
     return values
+
+
+def split_number(number: str) -> tuple[str, str]:
+    """A number with + and its country's code, as nationcode and the rest. Raises SendRejected."""
+    import phonenumbers  # only who is called needs it
+
+    try:
+        nationcode = str(phonenumbers.parse(number).country_code)
+    except phonenumbers.NumberParseException as error:
+        raise SendRejected(VendorError.CALLEE, str(error)) from error
+    return nationcode, number[1 + len(nationcode) :]
