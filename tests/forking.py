@@ -304,7 +304,7 @@ def _do_once() -> None:
     """Do what imports or works out something the first time: what comes of it is thrown away."""
     importlib.import_module("apprise").Apprise().add("json://127.0.0.1/")
     importlib.import_module("answerback.config").load_settings(None, {})
-    importlib.import_module("answerback.api.app").build_api(*[None] * 4, ["default"], None, "UTC", *[None] * 7)
+    importlib.import_module("answerback.api.app").build_api(*[None] * 4, ["default"], None, "UTC", *[None] * 8)
     with TemporaryDirectory() as home:
         importlib.import_module("answerback.ledger").open_sqlite(Path(home), allow_unsafe_filesystem=True).close()
 

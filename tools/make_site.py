@@ -98,7 +98,7 @@ def _openapi() -> dict[str, Any]:
     """Return what /openapi.json says; the parts of a gateway are not asked anything for it."""
     part: Any = None
     return build_api(
-        part, part, part, part, ("default",), part, "Asia/Shanghai", part, part, part, part, part, part, part
+        part, part, part, part, ("default",), part, "Asia/Shanghai", part, part, part, part, part, part, part, part
     ).openapi()
 
 

@@ -118,7 +118,21 @@ def test_every_route_is_in_the_document(document: Document) -> None:
     """Whatever the server answers at is described; the pages and the document itself are no part of the API."""
     nobody: Any = None
     api = build_api(
-        nobody, nobody, nobody, nobody, (), nobody, "Asia/Shanghai", nobody, nobody, nobody, None, nobody, None, b""
+        nobody,
+        nobody,
+        nobody,
+        nobody,
+        (),
+        nobody,
+        "Asia/Shanghai",
+        nobody,
+        nobody,
+        nobody,
+        None,
+        nobody,
+        None,
+        b"",
+        nobody,
     )
     served = {(route.path_format, method.lower()) for route in routes_of(api) for method in route.methods or ()}
     reported = {(path, method) for path, item in document["paths"].items() for method in item}

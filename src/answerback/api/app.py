@@ -1,7 +1,7 @@
 """The HTTP surface for programs: /v1 and /openapi.json."""
 
 import json
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any
@@ -23,6 +23,7 @@ from answerback.exports.process import ExportManager
 from answerback.feed.activity_feed import ActivityFeed
 from answerback.intake import BulkSubmitter
 from answerback.ledger import Ledger
+from answerback.ledger.admin.instances import InstanceStatus
 from answerback.ledger.client import LedgerClient
 from answerback.recorder import InboxRecorder
 from answerback.relay import Relay
@@ -82,8 +83,9 @@ def build_api(
     links: SignInLinks,
     public_url: str | None,
     erasure_key: bytes,
+    itself: Callable[[], InstanceStatus],
 ) -> FastAPI:
-    """Build the application; `channels` are the names of the configured channels."""
+    """Build the application; `channels` are the names of the configured channels, `itself` says how this process is."""
     api = build_empty_api()
     guarded = require_key(authenticator)
     for routes in (
@@ -98,7 +100,7 @@ def build_api(
         exports_api.build_routes(ledger, exports),
         events.build_routes(feed, writer, channels),
         erasures.build_routes(ledger, writer, erasure_key),
-        status.build_routes(ledger, recorder),
+        status.build_routes(ledger, recorder, itself),
     ):
         routes.build(api, guarded)
     return api

@@ -17,7 +17,7 @@ class RetentionPassView(View):
 
 
 class InstanceView(View):
-    """A running process of the gateway, by its last heartbeat."""
+    """A running process of the gateway: the one that answers as it is now, others by their last heartbeats."""
 
     id: str = Field(examples=["5f0c2b7a91d3e468"])
     host: str = Field(examples=["voice-1"])

@@ -26,7 +26,7 @@ from answerback.heartbeat import Heartbeat
 from answerback.inbox import INBOX_FILE, Inbox
 from answerback.intake import BulkSubmitter
 from answerback.ledger.admin.audit import GATEWAY
-from answerback.ledger.admin.instances import Instance
+from answerback.ledger.admin.instances import Instance, InstanceStatus
 from answerback.ledger.commands import SetQuarantineBounds
 from answerback.ledger.read.calls import CallFilter, count_calls
 from answerback.ledger.writer.client import WriterClient
@@ -303,7 +303,12 @@ class Backend:
             self._links,
             self._settings.server.public_url,
             self._secret.erasure_key,
+            self._instance_status,
         )
+
+    def _instance_status(self) -> InstanceStatus:
+        """How this process is, as its next heartbeat would say."""
+        return InstanceStatus(instance=self._instance, silent_us=0, status=msgspec.to_builtins(self._status.report()))
 
     def build_console(self) -> Any:
         """The application of the pages; blocks."""
