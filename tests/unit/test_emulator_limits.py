@@ -1,5 +1,6 @@
 """How often the emulator lets a number be called."""
 
+import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -114,9 +115,18 @@ def test_the_refusal_says_which_limit() -> None:
 
 
 def test_no_limits_limit_nothing() -> None:
-    """Without limits anybody is called at any time."""
-    frequency = FrequencyLimiter(NO_LIMITS)
-    assert all(may(frequency, at(23)) for _ in range(100))
+    """Without limits anybody is called at any time, and the ten thousandth call takes no longer than the first."""
+    frequency, began_s = FrequencyLimiter(NO_LIMITS), time.process_time()
+    assert all(may(frequency, at(23)) for _ in range(10_000))
+    assert time.process_time() - began_s < 10
+
+
+def test_a_period_may_be_longer_than_days() -> None:
+    """Calls are remembered as long as a limit needs it."""
+    frequency, noon_s = FrequencyLimiter(Limits(per_period=(RateLimit(1, 7 * 86_400),))), at(12)
+    assert may(frequency, noon_s)
+    assert not may(frequency, noon_s + 7 * 86_400 - 1)
+    assert may(frequency, noon_s + 7 * 86_400)
 
 
 @given(

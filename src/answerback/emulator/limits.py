@@ -46,10 +46,15 @@ class FrequencyLimiter:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        per_day = (limits.per_day, limits.notifications_per_day, limits.per_night)
+        self._limits_calls = bool(limits.per_period) or any(calls is not None for calls in per_day)
+        self._kept_s = max([2 * _DAY_S, *(limit.seconds for limit in limits.per_period)])
         self._called_s: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
 
     def record_call(self, app_id: str, number: str, kind: CallbackKind, now_s: float) -> None:
         """Count a call to a number. Raises SendRejected where it is one too many."""
+        if not self._limits_calls:
+            return
         called_s = self._called_s[app_id, number]
         limits = self._limits
         for limit in limits.per_period:
@@ -63,7 +68,7 @@ class FrequencyLimiter:
         nights = [_night(when_s) for when_s in called_s]
         if limits.per_night is not None and night is not None and nights.count(night) >= limits.per_night:
             raise SendRejected(VendorError.FREQUENCY, f"{limits.per_night} between 22:00 and 08:00")
-        called_s[:] = [when_s for when_s in called_s if when_s > now_s - 2 * _DAY_S]
+        called_s[:] = [when_s for when_s in called_s if when_s > now_s - self._kept_s]
         called_s.append(now_s)
 
 
