@@ -21,6 +21,14 @@ from answerback.errors import ConfigError
 from answerback.i18n import Language
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _small_keys() -> Iterator[None]:
+    """Which are found in a tenth of the time; nobody speaks TLS here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(authority, "_KEY_BITS", 1024)
+        yield
+
+
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where it was made."""

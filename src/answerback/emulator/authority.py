@@ -39,6 +39,7 @@ HOSTS = ("cloud.tim.qq.com", "yun.tim.qq.com", "vms.tencentcloudapi.com")
 TRUST_STORE_PASSWORD = "changeit"  # noqa: S105  # it guards a public certificate: Java wants one
 
 _HTTPS_PORT = 443
+_KEY_BITS = 2048
 _AUTHORITY = "Answerback emulator authority"
 _NAMES = ("localhost", "127.0.0.1", "::1", *HOSTS)
 _VALID = timedelta(days=365)
@@ -151,7 +152,7 @@ def _general_name(name: str) -> x509.GeneralName:
 
 
 def _write(files: AuthorityFiles, names: Collection[x509.GeneralName]) -> None:
-    authority_key, key = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
+    authority_key, key = (rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS) for _ in range(2))
     authority = _authority(authority_key)
     certificate = _certificate(key, authority_key, names)
     store = [pkcs12.PKCS12Certificate(authority, b"answerback-emulator")]
