@@ -24,4 +24,4 @@ def test_it_imports_nothing_else() -> None:
     assert done.returncode == 0, done.stderr
     libraries, ours = done.stdout.splitlines()
     assert set(libraries.split()) - {"typing_extensions"} == {"answerback", "msgspec"}  # msgspec takes it where it is
-    assert set(ours.split()) <= {"disk", "domain", "errors", "receiver", "sqlite_errors", "tencent"}
+    assert set(ours.split()) <= {"domain", "errors", "receiver", "storage", "tencent"}

@@ -116,10 +116,10 @@ class _BodySizeLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in self._exempt_paths:
-            receive = self._bounded(receive)
+            receive = self._limit_receive(receive)
         await self._app(scope, receive, send)
 
-    def _bounded(self, receive: Receive) -> Receive:
+    def _limit_receive(self, receive: Receive) -> Receive:
         taken_bytes = 0
 
         async def read() -> Message:

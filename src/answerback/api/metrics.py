@@ -87,7 +87,7 @@ class _FunctionCollector(Collector):
 def _program(writer_pid: int | None) -> Iterator[Metric]:
     """Which program this is, and what its writer uses: `process_*` is the gateway's own process."""
     build = Gauge("answerback_build_info", "1, by the version of the program.", labels=["version"])
-    yield _labelled(build, [([_VERSION], 1.0)])
+    yield _add_samples(build, [([_VERSION], 1.0)])
     if writer_pid is None:
         return
     used = {
@@ -111,7 +111,7 @@ def _program(writer_pid: int | None) -> Iterator[Metric]:
 def _intake(metrics: IntakeMetrics, committer: GroupCommitter | None) -> Iterator[Metric]:
     """How callbacks are answered."""
     responses = sorted({**_ZERO_RESPONSES, **metrics.responses}.items())
-    yield _labelled(
+    yield _add_samples(
         Counter(
             "answerback_callback_responses", "Responses to callbacks, by kind and result.", labels=["kind", "result"]
         ),
@@ -157,11 +157,11 @@ def _ledger(numbers: LedgerGauges, relay: Relay, pruned: Mapping[str, int]) -> I
     count, size_bytes = latest.quarantine
     yield Gauge("answerback_quarantine_bodies", "Refused bodies that are kept.", count)
     yield Gauge("answerback_quarantine_bytes", "Their bytes.", size_bytes)
-    yield _labelled(
+    yield _add_samples(
         Gauge("answerback_alert_firing", "1 while it lasts, by rule.", labels=["rule"]),
         (([state.rule], float(state.firing)) for state in latest.alerts),
     )
-    yield _labelled(
+    yield _add_samples(
         Counter("answerback_pruned_rows", "Rows that were deleted for their age, by table.", labels=["table"]),
         (([table], rows) for table, rows in sorted({**_NONE_PRUNED, **pruned}.items())),
     )
@@ -179,7 +179,7 @@ def _ledger(numbers: LedgerGauges, relay: Relay, pruned: Mapping[str, int]) -> I
 
 def _attempts(endpoints: Sequence[Endpoint], metrics: RelayMetrics) -> Iterator[Metric]:
     none = dict.fromkeys(product((one.name for one in endpoints), _RESULTS), 0)
-    yield _labelled(
+    yield _add_samples(
         Counter(
             "answerback_delivery_attempts",
             "Attempts to deliver, by endpoint and result.",
@@ -202,7 +202,7 @@ def _backlog(numbers: LedgerSnapshot, metrics: RelayMetrics) -> Iterator[Metric]
     backlogs = [(one, numbers.backlog.get(one.id, DeliveryBacklog())) for one in numbers.endpoints]
 
     def by_endpoint(family: Gauge, value: Callable[[Endpoint, DeliveryBacklog], float]) -> Gauge:
-        return _labelled(family, (([one.name], value(one, mine)) for one, mine in backlogs))
+        return _add_samples(family, (([one.name], value(one, mine)) for one, mine in backlogs))
 
     def oldest_age_s(_: Endpoint, mine: DeliveryBacklog) -> float:
         return now_s - mine.oldest_at.timestamp() if mine.oldest_at else 0.0
@@ -237,16 +237,16 @@ def _backlog(numbers: LedgerSnapshot, metrics: RelayMetrics) -> Iterator[Metric]
 def _stream(stream: "StreamMetrics") -> Iterator[Metric]:
     """What a process says of the stream, where there is one."""
     yield _histogram("answerback_stream_ack_duration_seconds", "From published to acknowledged.", stream.ack_latency_s)
-    yield _labelled(
+    yield _add_samples(
         Counter("answerback_stream_failovers", "Batches sent to another shard as well.", labels=["stream"]),
         (([name], count) for name, count in sorted(stream.failovers.items())),
     )
-    yield _labelled(
+    yield _add_samples(
         Gauge("answerback_stream_pending_batches", "Batches that wait in a stream.", labels=["stream"]),
         (([name], count) for name, count in sorted(stream.pending.items())),
     )
     now_s = time.time()
-    yield _labelled(
+    yield _add_samples(
         Gauge(
             "answerback_stream_oldest_age_seconds", "Age of the oldest batch that a stream holds.", labels=["stream"]
         ),
@@ -263,7 +263,7 @@ def _stream(stream: "StreamMetrics") -> Iterator[Metric]:
 
 def _recorder(recorder: Recorder | None, metrics: RecorderMetrics, inbox: Inbox | None) -> Iterator[Metric]:
     """How far the ledger is behind what was answered; there is no recorder as long as the ledger was never open."""
-    yield _labelled(
+    yield _add_samples(
         Counter("answerback_callbacks", "Callbacks by what the ledger did with them.", labels=["disposition"]),
         (([disposition.name.lower()], metrics.callbacks[disposition]) for disposition in Disposition),
     )
@@ -300,7 +300,7 @@ def _recorder(recorder: Recorder | None, metrics: RecorderMetrics, inbox: Inbox 
         )
 
 
-def _labelled(family: Family, samples: Iterable[tuple[Sequence[str], float]]) -> Family:
+def _add_samples(family: Family, samples: Iterable[tuple[Sequence[str], float]]) -> Family:
     """`family` with a sample for each combination of its labels' values."""
     for values, number in samples:
         family.add_metric(values, number)

@@ -180,7 +180,7 @@ def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _grouped(option: Any) -> Any:
+def _group_option(option: Any) -> Any:
     """An option, in a panel of the help that these share."""
     kind, info = get_args(option)
     info = copy(info)
@@ -189,12 +189,12 @@ def _grouped(option: Any) -> Any:
 
 
 _PARAMETERS = {
-    "url": _grouped(Url),
-    "key_file": _grouped(KeyFile),
-    "profile": _grouped(ProfileName),
-    "data_dir": _grouped(DataDir),
-    "database_url": _grouped(DatabaseUrl),
-    "config": _grouped(Config),
+    "url": _group_option(Url),
+    "key_file": _group_option(KeyFile),
+    "profile": _group_option(ProfileName),
+    "data_dir": _group_option(DataDir),
+    "database_url": _group_option(DatabaseUrl),
+    "config": _group_option(Config),
 }
 
 

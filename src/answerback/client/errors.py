@@ -31,9 +31,9 @@ class ApiError(AnswerbackError):
         channels: tuple[str, ...] = (),
         retry_after_s: float | None = None,
     ) -> None:
-        self.detail = mask_phone_like(_shortened(detail))
+        self.detail = mask_phone_like(_shorten(detail))
         self.status = status
-        self.field = field if field is None else _shortened(field)
+        self.field = field if field is None else _shorten(field)
         self.channels = channels
         self.retry_after_s = retry_after_s
         if status is not None:
@@ -137,7 +137,7 @@ def _retry_after_s(text: str | None) -> float | None:
         return None
 
 
-def _shortened(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…"
 
 

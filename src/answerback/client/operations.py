@@ -99,7 +99,7 @@ def _bound(
     return run
 
 
-def _following(page: PageView[T], following: PageView[T]) -> PageView[T]:
+def _require_progress(page: PageView[T], following: PageView[T]) -> PageView[T]:
     """The page behind `page`. Raises UnexpectedResponse where it leads to itself: the list would never end."""
     if following.next_cursor is not None and following.next_cursor == page.next_cursor:
         raise UnexpectedResponse("next_cursor: leads to the same page again")
@@ -121,7 +121,7 @@ class Pages(Generic[T]):
         page = self.first()
         while page.next_cursor is not None:
             yield page
-            page = _following(page, self._sender.send(self._request.page(page.next_cursor)))
+            page = _require_progress(page, self._sender.send(self._request.page(page.next_cursor)))
         yield page
 
     def first(self) -> PageView[T]:
@@ -145,7 +145,7 @@ class AsyncPages(Generic[T]):
         page = await self.first()
         while page.next_cursor is not None:
             yield page
-            page = _following(page, await self._sender.send(self._request.page(page.next_cursor)))
+            page = _require_progress(page, await self._sender.send(self._request.page(page.next_cursor)))
         yield page
 
     async def first(self) -> PageView[T]:

@@ -86,8 +86,8 @@ def change(
 
 
 def delete(template: str, path: Parameters) -> GatewayRequest[None]:
-    return GatewayRequest(method="DELETE", template=template, path=path, parse=_nothing, is_repeatable=True)
+    return GatewayRequest(method="DELETE", template=template, path=path, parse=_ignore_body, is_repeatable=True)
 
 
-def _nothing(_body: bytes) -> None:
+def _ignore_body(_body: bytes) -> None:
     return None

@@ -54,10 +54,10 @@ def _walk(
             inside = f"{place}.{name}"
             yield from _walk(inside, None, before.get(name), after.get(name), is_reloadable=is_reloadable)
     else:
-        yield SettingChange(place, _words(place, before, after), is_reloadable)
+        yield SettingChange(place, _describe_change(place, before, after), is_reloadable)
 
 
-def _words(place: str, before: object, after: object) -> str:
+def _describe_change(place: str, before: object, after: object) -> str:
     if before is None and isinstance(after, BaseModel):
         return "added"
     if after is None and isinstance(before, BaseModel):

@@ -167,7 +167,7 @@ def _callback_row(attempts: Sequence[CallbackAttempt]) -> CallbackRow:
         number=first.number,
         kind=first.kind,
         key=first.key,
-        body=_pretty(first.body),
+        body=_format_body(first.body),
         has_bom=first.body.startswith(_BOM),
         accepted=any(attempt.accepted for attempt in attempts),
         attempts=[_attempt_row(attempt) for attempt in attempts],
@@ -194,7 +194,7 @@ def _verdict(attempt: CallbackAttempt) -> str:
     return "unreadable" if attempt.response.result is None else "rejected"
 
 
-def _pretty(body: bytes) -> str:
+def _format_body(body: bytes) -> str:
     plain = body.removeprefix(_BOM)
     try:
         return msgspec.json.format(plain, indent=2).decode("utf-8", "replace")

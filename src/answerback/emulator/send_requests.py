@@ -67,7 +67,7 @@ def check_clock(name: str, time: object, now_s: float, allowed_s: int, error: Ve
     """Raise SendRejected where `time` is not a time in seconds, or further from the emulator's than is allowed."""
     text = optional_text(time)
     if text is None or not _SECONDS.fullmatch(text):
-        raise SendRejected(error, f"{name} is {_shown(time)}, not whole seconds since 1970")
+        raise SendRejected(error, f"{name} is {_describe_value(time)}, not whole seconds since 1970")
     off_s = int(text) - round(now_s)
     if abs(off_s) > allowed_s:
         side = "ahead of" if off_s > 0 else "behind"
@@ -82,7 +82,7 @@ def template_text(application: Application, template_id: object, parameters: obj
     text = application.templates.get(named)
     if text is None:
         known = ", ".join(application.templates) or "none"
-        raise SendRejected(VendorError.TEMPLATE, f"template {_shown(template_id)}; there are {known}")
+        raise SendRejected(VendorError.TEMPLATE, f"template {_describe_value(template_id)}; there are {known}")
     values = _parameters(parameters)
     wanted = count_parameters(text)
     if wanted > len(values):
@@ -119,7 +119,7 @@ def read_fields(body: bytes) -> dict[str, Any]:
     return fields
 
 
-def _shown(value: object) -> str:
+def _describe_value(value: object) -> str:
     """A field as its sender knows it, of which it may be no more than the beginning."""
     if value is None or value == "":
         return "missing"

@@ -33,16 +33,16 @@ class InputFile:
         """Every piece, as far as it can be read."""
         try:
             first = self._handle.read(_PACKED_BYTES)
-            yield from self._unpacked(first) if first.startswith(_GZIP) else self._plain(first)
+            yield from self._unpack(first) if first.startswith(_GZIP) else self._pass_through(first)
         except (EOFError, zlib.error, OSError) as error:
             self.error = f"{self.name}: cannot be read to its end: {error}"
 
-    def _plain(self, piece: bytes) -> Iterator[bytes]:
+    def _pass_through(self, piece: bytes) -> Iterator[bytes]:
         while piece:
             yield piece
             piece = self._handle.read(_PIECE_BYTES)
 
-    def _unpacked(self, packed: bytes) -> Iterator[bytes]:
+    def _unpack(self, packed: bytes) -> Iterator[bytes]:
         """One gzip, or several in a row."""
         member = zlib.decompressobj(_WITH_GZIP_HEADER)
         while packed:

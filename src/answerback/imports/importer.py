@@ -71,7 +71,7 @@ class Importer:
     def import_lines(self, name: str, lines: Iterable[TextLine], progress: Callable[[], object] = lambda: None) -> None:
         """Take the lines of one file. Raises LedgerUnavailable: what was recorded stays, run it again for the rest."""
         in_line = 0  # callbacks found so far in a line that comes in parts
-        for number, text, is_last in split_records(self._counted(lines)):
+        for number, text, is_last in split_records(self._count_lines(lines)):
             found, broken = extract_callbacks(text, self._zone)
             in_line += len(found) + broken
             for one in found:
@@ -88,7 +88,7 @@ class Importer:
         self._flush()
         progress()
 
-    def _counted(self, lines: Iterable[TextLine]) -> Iterator[TextLine]:
+    def _count_lines(self, lines: Iterable[TextLine]) -> Iterator[TextLine]:
         for line in lines:
             self.summary.lines += line.is_whole
             yield line

@@ -116,7 +116,7 @@ class StoredGeneration(NamedTuple):
 def read_generations(connection: sqlite3.Connection) -> list[StoredGeneration]:
     """All of them, oldest first."""
     rows = connection.execute("SELECT id, number, deleted, recorded FROM generations ORDER BY number").fetchall()
-    return [_stored(connection, *row) for row in rows]
+    return [_stored_generation(connection, *row) for row in rows]
 
 
 def read_end(connection: sqlite3.Connection, number: int) -> Totals | None:
@@ -132,7 +132,9 @@ def read_totals(connection: sqlite3.Connection, number: int, position: int) -> T
     return None if row is None else Totals(position, row[1], row[2], row[3])
 
 
-def _stored(connection: sqlite3.Connection, id_: bytes, number: int, deleted: int, recorded: int) -> StoredGeneration:
+def _stored_generation(
+    connection: sqlite3.Connection, id_: bytes, number: int, deleted: int, recorded: int
+) -> StoredGeneration:
     end = read_end(connection, number) or Totals(deleted, 0, 0, 0)
     before = end
     if first := connection.execute(f"{_SELECT_SUMS} LIMIT 1", _all_keys(number)).fetchone():

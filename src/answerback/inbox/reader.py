@@ -30,7 +30,7 @@ class InboxReader:
 
     def generations(self) -> list[Generation]:
         """Those that have rows, and that of the last start, oldest first."""
-        return [each.generation for each in self._stored()]
+        return [each.generation for each in self._read_generations()]
 
     def read(self, generation: Generation, after: int, max_callbacks: int, max_bytes: int) -> list[InboxRow]:
         """The rows of a generation after a position, without a hole, within the bounds but for the first."""
@@ -40,7 +40,7 @@ class InboxReader:
         """What is not recorded yet, given the ledger's position in each generation; those that are missing are as the file knows them."""
         rows = callbacks = size_bytes = 0
         oldest: list[int] = []
-        for generation, before, known, end in self._stored():
+        for generation, before, known, end in self._read_generations():
             position = max(recorded.get(generation.id, known.position), before.position)
             if position >= end.position:
                 continue
@@ -64,7 +64,7 @@ class InboxReader:
     def close(self) -> None:
         self._connection.close()
 
-    def _stored(self) -> list[StoredGeneration]:
+    def _read_generations(self) -> list[StoredGeneration]:
         try:
             return read_generations(self._connection)
         except sqlite3.Error as error:

@@ -68,7 +68,7 @@ class Handlers:
     async def call_async(self, event: Event) -> None:
         """Call who asked for `event`: a coroutine function in this event loop, any other in a thread."""
         for function in self._functions(event):
-            with _noting(function, event):
+            with _annotate_errors(function, event):
                 is_async = inspect.iscoroutinefunction(function)
                 result = function(event) if is_async else await asyncio.to_thread(function, event)
                 if inspect.isawaitable(result):
@@ -77,7 +77,7 @@ class Handlers:
     def call(self, event: Event, run: Run = asyncio.run) -> None:
         """Call who asked for `event` here; what a function returns to be awaited is run by `run`."""
         for function in self._functions(event):
-            with _noting(function, event):
+            with _annotate_errors(function, event):
                 result = function(event)
                 if inspect.isawaitable(result):
                     run(_wait(result))
@@ -100,7 +100,7 @@ def ends_request(error: BaseException) -> bool:
 
 
 @contextmanager
-def _noting(function: Function, event: Event) -> Iterator[None]:
+def _annotate_errors(function: Function, event: Event) -> Iterator[None]:
     try:
         yield
     except BaseException as error:

@@ -79,8 +79,8 @@ class Receiver:
         require_number("max_body_bytes", max_body_bytes)
         require_number("commit_timeout_s", commit_timeout_s)
         require_number("poll_s", poll_s)
-        self._tokens = ChannelTokens(_checked(token, channels))
-        self._store = _open(store) if isinstance(store, str) else _checked_store(store)
+        self._tokens = ChannelTokens(_check_tokens(token, channels))
+        self._store = _open_store(store) if isinstance(store, str) else _check_store(store)
         self.max_body_bytes = max_body_bytes
         self._commit_timeout_s = commit_timeout_s
         self._log = ReceiverLog()
@@ -137,7 +137,7 @@ class Receiver:
         except BaseException as error:  # whatever a store or a handler raises is answered by the contract
             if ends_process(error):
                 raise
-            return self._failed(error)
+            return self._failure_response(error)
         if isinstance(received, RejectedCallback):
             self._report(received)
         return response
@@ -158,7 +158,7 @@ class Receiver:
         except BaseException as error:  # whatever a store or a handler raises is answered by the contract
             if ends_request(error):
                 raise
-            return self._failed(error)
+            return self._failure_response(error)
         if self._rejected_functions and isinstance(received, RejectedCallback):
             await asyncio.to_thread(self._report, received)
         return response
@@ -241,7 +241,7 @@ class Receiver:
         self._log.write(logging.WARNING, f"callback of channel {channel} rejected", received.reason)
         return received, Response(400, received.result, received.reason)
 
-    def _failed(self, error: BaseException) -> Response:
+    def _failure_response(self, error: BaseException) -> Response:
         """The response where nothing is known to be kept."""
         if isinstance(error, TimeoutError) and self._store is not None:
             error = LedgerUnavailable(UnavailableReason.STALLED)
@@ -294,7 +294,7 @@ class _ProcessThreads:
         return self.dispatcher.stop(ends_s) and not self.committer.is_alive()
 
 
-def _checked(token: str | None, channels: Mapping[str, str | None] | None) -> Mapping[str, str | None]:
+def _check_tokens(token: str | None, channels: Mapping[str, str | None] | None) -> Mapping[str, str | None]:
     """The tokens by the channels' names. Raises ConfigError: where a token was forgotten, the URL must not be open to all."""
     if (token is None) == (channels is None):
         raise ConfigError(
@@ -311,14 +311,14 @@ def _checked(token: str | None, channels: Mapping[str, str | None] | None) -> Ma
     return tokens
 
 
-def _checked_store(store: Store | None) -> Store | None:
+def _check_store(store: Store | None) -> Store | None:
     """Raises ConfigError where it is none, such as a Path: else each callback would be answered 503."""
     if store is not None and not (hasattr(store, "record") and hasattr(store, "deliver")):
         raise ConfigError(_NO_STORE)
     return store
 
 
-def _open(url: str) -> SQLiteStore:
+def _open_store(url: str) -> SQLiteStore:
     path = url.removeprefix(_SQLITE)
     if path == url or not path or path.startswith(("//", ":")):
         raise ConfigError(_NO_STORE)

@@ -158,7 +158,7 @@ class SQLStore(ABC):
         try:
             for event in events:
                 with self._renewed(process, event):
-                    results.append(handle([*self._earlier(event), event.callback], event.failures))
+                    results.append(handle([*self._find_earlier(event), event.callback], event.failures))
                 if time.monotonic() > began_s + _SLICE_S:
                     break
         finally:
@@ -200,7 +200,7 @@ class SQLStore(ABC):
             for id_, channel, callid, raw, received_us, failures, delivered_us in claimed
         ]
 
-    def _earlier(self, event: ClaimedEvent) -> list[RawCallback]:
+    def _find_earlier(self, event: ClaimedEvent) -> list[RawCallback]:
         """The first of the call's callbacks that are done; with a repeat's own, by which it is known to be one."""
         channel = event.callback.channel
         values = {"channel": channel, "callid": event.callid, "limit": MAX_CALLBACKS}

@@ -279,12 +279,12 @@ class Gateway:
         console = ServerRole.CONSOLE in self._settings.server.roles
         return route(
             HealthApp(self._failure, self._registry),
-            self._behind(lambda backend: backend.build_api()),
-            self._behind(lambda backend: backend.build_console()) if console else None,
+            self._lazy_app(lambda backend: backend.build_api()),
+            self._lazy_app(lambda backend: backend.build_console()) if console else None,
             base_path(self._settings),
         )
 
-    def _behind(self, build: "Callable[[Backend], Any]") -> ReadBarrier:
+    def _lazy_app(self, build: "Callable[[Backend], Any]") -> ReadBarrier:
         app = LazyApp(lambda: build(cast("Backend", self._backend)), self._is_settled, self._unavailable)
         self._lazy_apps.append(app)
         return ReadBarrier(app, self._catch_up)

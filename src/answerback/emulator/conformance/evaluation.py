@@ -85,13 +85,13 @@ def find_problems(expected: Expectation, response: ReceivedResponse, timeout_s: 
     if expected is Expectation.NOTHING:
         return []
     if response.status is None:
-        return [_silent(expected, response, timeout_s)]
+        return [_describe_silence(expected, response, timeout_s)]
     contract = _read(response.body)
     by_expectation = {
-        Expectation.TAKEN: _taken,
-        Expectation.REFUSED: _refused,
+        Expectation.TAKEN: _check_taken,
+        Expectation.REFUSED: _check_refused,
         Expectation.NOT_TAKEN: _not_taken,
-        Expectation.BOUNDED: _bounded,
+        Expectation.BOUNDED: _check_bounded,
     }
     return [*by_expectation[expected](response, response.status, contract), *_check_manners(response, contract)]
 
@@ -120,7 +120,7 @@ def format_ms(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms"
 
 
-def _silent(expected: Expectation, answer: ReceivedResponse, timeout_s: float) -> Deviation:
+def _describe_silence(expected: Expectation, answer: ReceivedResponse, timeout_s: float) -> Deviation:
     if answer.no_response is NoResponse.TIMED_OUT:
         seen = Text(f"no answer within {timeout_s:g} s", f"{timeout_s:g} 秒内没有应答")
         return Deviation(ConformanceLevel.FAILED, seen, fixes.SLOW)
@@ -132,7 +132,7 @@ def _silent(expected: Expectation, answer: ReceivedResponse, timeout_s: float) -
     return Deviation(level, Text("closed the connection without a response", "未应答就断开了连接"))
 
 
-def _taken(answer: ReceivedResponse, status: int, contract: _ContractResponse) -> Iterator[Deviation]:
+def _check_taken(answer: ReceivedResponse, status: int, contract: _ContractResponse) -> Iterator[Deviation]:
     if 300 <= status < 400:  # noqa: PLR2004  # HTTP's
         yield Deviation(ConformanceLevel.FAILED, Text(f"{status}, a redirect", f"{status}，被重定向"), fixes.EXACT_URL)
     elif not 200 <= status < 300:  # noqa: PLR2004
@@ -143,7 +143,7 @@ def _taken(answer: ReceivedResponse, status: int, contract: _ContractResponse) -
         yield Deviation(ConformanceLevel.FAILED, excerpt(answer))
 
 
-def _refused(answer: ReceivedResponse, status: int, contract: _ContractResponse) -> Iterator[Deviation]:
+def _check_refused(answer: ReceivedResponse, status: int, contract: _ContractResponse) -> Iterator[Deviation]:
     if (finding := _fault(answer, status, contract)) is not None:
         yield finding
     elif contract.problem is not None:
@@ -158,7 +158,7 @@ def _not_taken(answer: ReceivedResponse, status: int, contract: _ContractRespons
         yield Deviation(level, _with(contract.problem, excerpt(answer)), fixes.REFUSAL)
 
 
-def _bounded(answer: ReceivedResponse, status: int, contract: _ContractResponse) -> Iterator[Deviation]:
+def _check_bounded(answer: ReceivedResponse, status: int, contract: _ContractResponse) -> Iterator[Deviation]:
     if 200 <= status < 300 and contract.result == 0:  # noqa: PLR2004
         yield Deviation(ConformanceLevel.WARNING, _with(Text("it was accepted", "被接受了"), excerpt(answer)))
     else:

@@ -57,10 +57,10 @@ class CsvWriter:
 
     def _cells(self, column: Column, values: Values) -> Values:
         if is_all_same(values):
-            return self._each(column, values[:1]) * len(values)
-        return self._each(column, values)
+            return self._format_each(column, values[:1]) * len(values)
+        return self._format_each(column, values)
 
-    def _each(self, column: Column, values: Values) -> list[str]:
+    def _format_each(self, column: Column, values: Values) -> list[str]:
         cells = format_column(column, values, full_numbers=self._full_numbers, nothing="")
         match column.type:
             case ColumnType.SECONDS | ColumnType.MICROSECONDS:

@@ -134,9 +134,13 @@ class XlsxWriter:
         self._sheet.write(data)
 
     def _cells(self, column: Column, values: Values) -> list[str]:
-        return self._each(column, values[:1]) * len(values) if is_all_same(values) else self._each(column, values)
+        return (
+            self._format_each(column, values[:1]) * len(values)
+            if is_all_same(values)
+            else self._format_each(column, values)
+        )
 
-    def _each(self, column: Column, values: Values) -> list[str]:
+    def _format_each(self, column: Column, values: Values) -> list[str]:
         match column.type:
             case ColumnType.NUMBER:
                 numbers = mask_column(column, values, full_numbers=self._full_numbers)
@@ -169,12 +173,12 @@ def _times(values: Values, day: int, texts: list[str | None]) -> list[str]:
 
 def _text(text: str, style: int = _TEXT) -> str:
     if len(text) > LONGEST_TEXT // 2:
-        text = _fitting(text)
+        text = _cut_text(text)
     escaped = _SPECIAL.sub(_escape, text)
     return f'<c t="inlineStr" s="{style}"><is><t xml:space="preserve">{escaped}</t></is></c>'
 
 
-def _fitting(text: str) -> str:
+def _cut_text(text: str) -> str:
     """`text` as far as a cell holds it, with a word that it was cut."""
     units = text.encode("utf-16-le", "replace")
     if len(units) <= 2 * LONGEST_TEXT:

@@ -94,7 +94,7 @@ def record_event(connection: Connection, actor: Actor, action: AuditAction, now:
 def filter_text(filters: msgspec.Struct) -> str:
     """The fields of a filter that are set, for a target; which number was looked for is not in it."""
     set_fields = {name: value for name in filters.__struct_fields__ if (value := getattr(filters, name)) is not None}
-    return " ".join(f"{name}={_spelled(name, value)}" for name, value in set_fields.items())
+    return " ".join(f"{name}={_format_value(name, value)}" for name, value in set_fields.items())
 
 
 def find_events(connection: Connection, cursor: str | None, limit: int) -> Page[AuditEvent]:
@@ -119,7 +119,7 @@ def _masked(text: str) -> str:
     return mask_text("".join(character if character.isprintable() else "\ufffd" for character in text))
 
 
-def _spelled(name: str, value: object) -> str:
+def _format_value(name: str, value: object) -> str:
     if name in _NUMBERS:
         return "…"
     return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -144,7 +144,7 @@ def _parts(connection: Connection, hour_range: HourRange) -> list[Any]:
     """The sums of all measures by channel, kind and outcome."""
     group = [rollups.c.channel, rollups.c.kind, rollups.c.outcome]
     sums = [_sum(rollups.c[name]).label(name) for name in MEASURES]
-    query = select(*group, *sums).where(*_within(rollups, hour_range)).group_by(*group)
+    query = select(*group, *sums).where(*_range_conditions(rollups, hour_range)).group_by(*group)
     return [row for row in connection.execute(query) if row.calls]
 
 
@@ -156,7 +156,7 @@ def _sum(column: ColumnElement[int]) -> ColumnElement[int]:
 def _tallies(connection: Connection, hour_range: HourRange) -> Tallies:
     tallies: Tallies = {}
     query = select(rollup_breakdowns.c.outcome, rollup_breakdowns.c.counts).where(
-        *_within(rollup_breakdowns, hour_range)
+        *_range_conditions(rollup_breakdowns, hour_range)
     )
     for outcome, counts in connection.execute(query):
         tally = tallies.setdefault(Outcome(outcome), Counter())
@@ -197,7 +197,7 @@ def _ingest_counts(connection: Connection, hour_range: HourRange) -> IngestCount
     return IngestCounts(**connection.execute(query).mappings().one())
 
 
-def _within(table: Table, hour_range: HourRange) -> list[ColumnElement[bool]]:
+def _range_conditions(table: Table, hour_range: HourRange) -> list[ColumnElement[bool]]:
     """The whole days of the range as days, what is left at its ends as hours."""
     first, last = hour_range.hours
     first_day, last_day = -(-first // DAY_HOURS) * DAY_HOURS, last // DAY_HOURS * DAY_HOURS
