@@ -197,7 +197,6 @@ _PARAMETERS = {
     "config": _group_option(Config),
 }
 
-
 _LAST = ("full_numbers", "as_json")
 """How something is shown; what it is stands above that in the help."""
 
@@ -206,25 +205,27 @@ def _option_parameter(name: str, annotation: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=DEFAULTS.get(name), annotation=annotation)
 
 
-def for_gateway(command: Callable[Concatenate[GatewayTarget, P], None]) -> Callable[..., None]:
-    """`command`, with options that name the gateway in place of its first parameter, and those of a group in place of `**group`."""
-    own, group = [], {}
+def _own_parameters(command: Callable[..., None]) -> list[inspect.Parameter]:
+    """What `command` takes besides the target; the options of a group in place of `**group: Unpack[...]`."""
+    found: list[inspect.Parameter] = []
     for parameter in list(inspect.signature(command).parameters.values())[1:]:
         if parameter.kind is parameter.VAR_KEYWORD:
-            (shape,) = get_args(parameter.annotation)
-            group = get_type_hints(shape, include_extras=True)
+            (group,) = get_args(parameter.annotation)
+            found += [_option_parameter(*hint) for hint in get_type_hints(group, include_extras=True).items()]
         else:
-            own.append(parameter.replace(kind=parameter.KEYWORD_ONLY))
-    last = [parameter for parameter in own if parameter.name in _LAST]
-    own = [parameter for parameter in own if parameter.name not in _LAST]
-    parameters = [*own, *map(_option_parameter, group, group.values()), *last]
-    options = list(map(_option_parameter, _PARAMETERS, _PARAMETERS.values()))
+            found.append(parameter.replace(kind=parameter.KEYWORD_ONLY))
+    return sorted(found, key=lambda parameter: parameter.name in _LAST)
+
+
+def for_gateway(command: Callable[Concatenate[GatewayTarget, P], None]) -> Callable[..., None]:
+    """`command`, with options that name the gateway in place of its first parameter, and those of a group in place of `**group`."""
+    parameters = [*_own_parameters(command), *map(_option_parameter, _PARAMETERS, _PARAMETERS.values())]
 
     @wraps(command)
     def run(*arguments: Any, **named: Any) -> None:
         given = {name: named.pop(name) for name in _PARAMETERS}
         command(GatewayTarget(given, is_quiet=named.get("as_json", False)), *arguments, **named)
 
-    run.__signature__ = inspect.Signature([*parameters, *options])  # type: ignore[attr-defined]  # what Typer reads
-    run.__annotations__ = {one.name: one.annotation for one in [*parameters, *options]}
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
     return run

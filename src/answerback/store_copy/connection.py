@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from answerback.errors import LedgerUnavailable
 from answerback.ledger import migrations
+from answerback.ledger.backends.bulk_sql import quoted
 from answerback.ledger.backends.driver_errors import classify, close_on_failure
 from answerback.store_copy.locations import StoreLocation
 from answerback.store_copy.tables import Key, Row, TableSpec
@@ -166,10 +167,6 @@ class StoreConnection(ABC):
                 self._execute(f"DELETE FROM {spec.name} WHERE {where}", values)  # noqa: S608  # as above
             if rows:
                 self._insert(spec, rows)
-
-
-def quoted(columns: Sequence[str]) -> str:
-    return ", ".join(f'"{column}"' for column in columns)
 
 
 def _descending(columns: Sequence[str]) -> str:

@@ -11,12 +11,13 @@ from sqlalchemy.dialects import postgresql
 
 from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.ledger import open_postgresql
+from answerback.ledger.backends.bulk_sql import quoted
 from answerback.ledger.backends.postgresql.partition_ids import IDS_PER_MONTH, month_of_id
 from answerback.ledger.backends.postgresql.schema import PARTITIONED, clear_partition_cache, ensure_partition
 from answerback.ledger.backends.postgresql.server import postgresql_engine, verify_durable
 from answerback.ledger.backends.postgresql.text import replace_nul
 from answerback.ledger.tables import endpoint_revision, hourly_ingest, instances, write_probes
-from answerback.store_copy.connection import StoreConnection, quoted
+from answerback.store_copy.connection import StoreConnection
 from answerback.store_copy.locations import StoreLocation
 from answerback.store_copy.tables import TABLE_SPECS, Key, Row, TableSpec
 

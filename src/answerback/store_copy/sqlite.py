@@ -9,9 +9,10 @@ from sqlalchemy import Engine
 
 from answerback.errors import ConfigError, LedgerUnavailable, UnavailableReason
 from answerback.ledger import LEDGER_FILE, open_sqlite
+from answerback.ledger.backends.bulk_sql import quoted
 from answerback.ledger.backends.sqlite.engine import sqlite_engine
 from answerback.storage.disk import require_durable_filesystem
-from answerback.store_copy.connection import StoreConnection, quoted
+from answerback.store_copy.connection import StoreConnection
 from answerback.store_copy.locations import StoreLocation
 from answerback.store_copy.tables import Row, TableSpec
 
