@@ -65,9 +65,9 @@ class CorkedTransport:
         self._transport.close()
 
     def flush(self) -> None:
-        if self._buffer:
+        if self._buffer and not self._transport.is_closing():  # else it was cut off meanwhile
             self._transport.write(self._buffer)
-            self._buffer = b""
+        self._buffer = b""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

@@ -3,6 +3,7 @@
 import itertools
 import json
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -164,6 +165,27 @@ def test_a_sender_that_expects_100_is_answered_in_its_turn(gateway: Gateway, cal
         assert [wire.read().status for _ in range(2)] == [200, 100]
         wire.send(body)
         assert wire.read().body == OK
+
+
+def test_a_sender_that_leaves_costs_no_other_the_answer(gateway: Gateway, callid: str) -> None:
+    """Also one that waits to be asked for its next body: those in the same batch are answered, and nothing is logged."""
+    asking = request(b"", b"Expect: 100-continue").replace(b"Content-Length: 0", b"Content-Length: 9")
+    with ExitStack() as stack:
+        before, leaving, *others = (stack.enter_context(Wire(gateway)) for _ in range(5))
+        with gateway.locked():
+            for number in range(2):  # as many batches as may be on their way: all others are in the next
+                before.send(request(prompt(f"{callid}-before-{number}")))
+                gateway.await_pending(number + 1)
+            leaving.send(request(prompt(f"{callid}-leaving")) + asking)
+            gateway.await_pending(3)
+            for number, wire in enumerate(others):
+                wire.send(request(prompt(f"{callid}-{number}")))
+            gateway.await_pending(3 + len(others))
+            leaving.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            leaving.close()
+            gateway.await_pending(3 + len(others))  # it has seen that by then
+        assert [wire.read().body for wire in (before, before, *others)] == [OK] * (2 + len(others))
+    assert "Traceback" not in gateway.stderr
 
 
 def test_what_is_refused_waits_for_a_read_before_it(gateway: Gateway, callid: str) -> None:

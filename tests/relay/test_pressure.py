@@ -8,7 +8,8 @@ from time import time_ns
 
 from inbox.harness import config
 from relay.harness import answered
-from relay.waiting import in_loop
+from relay.waiting import in_loop, until
+from structlog.testing import capture_logs
 
 from answerback.domain.batches import BatchItem
 from answerback.errors import LedgerUnavailable
@@ -55,3 +56,26 @@ async def test_many_callbacks_at_a_time_press(tmp_path: Path) -> None:
             assert await submit(f"few-{n}", 2) == {False}
         assert any([True in await submit(f"many-{n}", 5000) for n in range(8)])
         assert not committer.under_pressure
+
+
+@in_loop
+async def test_an_answer_that_fails_costs_the_others_nothing(tmp_path: Path) -> None:
+    """It is logged; everybody else in the batch is answered, and nobody waits for it any more."""
+    async with committing(tmp_path) as committer:
+        answers: list[LedgerUnavailable | None] = []
+        done = asyncio.Event()
+
+        def fail(_error: LedgerUnavailable | None) -> None:
+            raise RuntimeError("the connection is gone")
+
+        def answer(error: LedgerUnavailable | None) -> None:
+            answers.append(error)
+            if len(answers) == 2:
+                done.set()
+
+        with capture_logs() as logs:
+            for n, on_appended in enumerate((answer, fail, answer)):
+                committer.submit(BatchItem("default", answered(f"call-{n}"), time_ns() // 1000), on_appended)
+            await done.wait()
+            await until(lambda: [line["event"] for line in logs] == ["answer_failed"])
+        assert (answers, committer.pending) == ([None, None], 0)

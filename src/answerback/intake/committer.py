@@ -164,7 +164,10 @@ class GroupCommitter:
         """Answer all in `batch`, and forget them: nobody is answered twice."""
         self.pending -= len(batch)
         for _, on_appended in batch:
-            on_appended(error)
+            try:
+                on_appended(error)
+            except Exception:  # a bug of ours costs nobody else in the batch the answer
+                log.exception("answer_failed")
         batch.clear()
 
     async def _watch(self) -> None:

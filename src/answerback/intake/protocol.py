@@ -60,6 +60,7 @@ class CallbackProtocol(TimedHttpProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._turns.clear()
+        self._exchange = None  # of a request that had begun to arrive: nobody is there to be asked for the rest
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
