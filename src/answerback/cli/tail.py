@@ -19,7 +19,7 @@ def tail(
     endpoint: Annotated[str | None, typer.Option(help="Only attempts at this endpoint.")] = None,
     failures: Annotated[bool, typer.Option("--failures", help="Only attempts that failed.")] = False,
     full_numbers: FullNumbers = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
     only_attempts = failures or endpoint is not None
     with target.client(full_numbers=full_numbers) as client:

@@ -125,7 +125,7 @@ TEXTS: Mapping[str, str] = {
     "Follow callbacks and delivery attempts as they happen, until Ctrl-C. Phone numbers are masked.": "实时查看回调和投递尝试，直到按下 Ctrl-C。号码已脱敏。",
     "Only attempts at this endpoint.": "只看发往此端点的尝试。",
     "Only attempts that failed.": "只看失败的尝试。",
-    "Print a JSON object a line.": "每行输出一个 JSON 对象。",
+    "Print one JSON object per line.": "每行输出一个 JSON 对象。",
     # listen
     "Forward a gateway's callbacks, as they come in, to a URL on this machine, and show what it answers; until Ctrl-C.\n\nWithout --forward-to they are only shown. A callback that the URL does not accept is shown as failed, and not sent again.": "将网关收到的回调实时转发到本机的一个 URL，并显示其应答，直到按下 Ctrl-C。\n\n不加 --forward-to 时只作显示。该 URL 未接受的回调显示为失败，不会重发。",
     "POST each callback to this URL, e.g. http://localhost:3000/voice": "将每个回调 POST 到此 URL，如 http://localhost:3000/voice",
