@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from inbox.harness import ALL, append, bodies, config, execute, in_file, items, read, started, until_rows, used_bytes
 from relay.waiting import until
+from structlog.testing import capture_logs
 
 from answerback.errors import LedgerUnavailable, ResourceNotFound, UnavailableReason
 from answerback.inbox import INBOX_FILE, Inbox, InboxReader, RecorderFailure
@@ -216,6 +217,22 @@ def test_after_an_outage_the_file_shrinks(tmp_path: Path) -> None:
                 await asyncio.sleep(0.05)
             await append(inbox, BODY)
             assert await read(inbox, after=100) == {101: [BODY]}
+
+    asyncio.run(scenario())
+
+
+def test_a_fault_beside_appending_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that nobody thought of, as the file is tidied up: it is logged, and what comes is appended."""
+    monkeypatch.setattr("answerback.inbox.appender._TICK_S", 0.01)
+    monkeypatch.delattr("answerback.inbox.file.InboxFile.shrink")
+
+    async def scenario() -> None:
+        async with started(config(tmp_path)) as inbox:
+            with capture_logs() as logs:
+                await append(inbox, b"before")
+                await until(lambda: [line for line in logs if line["event"] == "inbox_not_tidied"])
+                await append(inbox, b"after")
+            assert await read(inbox) == {1: [b"before"], 2: [b"after"]}
 
     asyncio.run(scenario())
 

@@ -88,8 +88,10 @@ class FileTidier:
             log.warning("inbox_not_tidied", reason=str(failure.reason), detail=failure.detail)
             if failure.reason is UnavailableReason.DAMAGED:
                 self._stop_deleting(error)
-            self._file.disconnect()
-            return False
+        except Exception:  # a bug of ours must not end the thread on which senders wait
+            log.exception("inbox_not_tidied", reason=str(UnavailableReason.FAULT))
+        self._file.disconnect()
+        return False
 
     def _step(self, *, is_tick: bool) -> bool:
         if self._logged_bytes >= self._file.checkpoint_bytes:
