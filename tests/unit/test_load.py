@@ -235,7 +235,7 @@ def test_only_success_with_result_0_is_accepted(answer: bytes, refusal: Refusal 
     async def always(_number: int) -> bytes:
         return answer
 
-    _, tally = loaded(always, rate=20)
+    _, tally = loaded(always, rate=100, duration_s=0.04)
     assert (tally.sent, tally.unanswered) == (4, 0)
     assert tally.latencies.total == 4
     if refusal is None:
@@ -264,7 +264,7 @@ def test_what_is_no_answer_is_reported_in_words(answer: bytes, words: str) -> No
     async def always(_number: int) -> bytes:
         return answer
 
-    _, tally = loaded(always, rate=20, timeout_s=0.3 if words == "within 0.3 s" else 30.0)
+    _, tally = loaded(always, rate=100, duration_s=0.04, timeout_s=0.3 if words == "within 0.3 s" else 30.0)
     assert (tally.sent, tally.unanswered, tally.accepted, tally.latencies.total) == (4, 4, 0, 0)
     assert all(words in reported for reported in tally.unanswered_reasons)
     assert tally.achieved_rate == 0.0
@@ -287,7 +287,7 @@ def test_every_framing_of_an_answer_is_understood(answer: bytes, connections: in
     async def always(_number: int) -> bytes:
         return answer
 
-    receiver, tally = loaded(always, rate=50, connections=1)
+    receiver, tally = loaded(always, rate=250, duration_s=0.04, connections=1)
     assert (tally.accepted, tally.refused, tally.unanswered) == (10, 0, 0)
     assert receiver.connections == connections
 
@@ -316,7 +316,7 @@ def test_an_answer_that_does_not_come_is_given_up() -> None:
         await asyncio.Event().wait()
         return http(OK)
 
-    _, tally = loaded(never, rate=20, timeout_s=0.3)
+    _, tally = loaded(never, rate=100, duration_s=0.04, timeout_s=0.3)
     assert tally.unanswered_reasons == {"no answer within 0.3 s": 4}
 
 
