@@ -33,6 +33,7 @@ def test_only_listed_reasons_skip_in_ci(
     """A test, a marked test and a module that miss something fail with CI=true, and say why; elsewhere they are skipped."""
     monkeypatch.setenv("CI", ci)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makeini("[pytest]")  # no other's, wherever temporary files are
     pytester.makepyfile(
         test_some=TESTS, test_module="import pytest\npytest.skip('no such thing', allow_module_level=True)"
     )

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import VERSION, BaseModel, ConfigDict, Field
 
 from answerback.domain.masking import mask_fields
 from answerback.domain.models import Page
@@ -14,8 +14,11 @@ T = TypeVar("T")
 Items = Annotated[list[T], Field(fail_fast=True)]
 """A list that is refused with its first wrong item: an error for each would fill the memory of whoever reads it."""
 
-Entries = Annotated[dict[str, T], Field(fail_fast=True)]
-"""Values by name, refused in the same way."""
+DICTS_FAIL_FAST = tuple(map(int, VERSION.split(".")[:2])) >= (2, 14)
+"""Whether this pydantic can do so with a dict; an older one refuses to be asked."""
+
+Entries = Annotated[dict[str, T], Field(fail_fast=True) if DICTS_FAIL_FAST else Field()]
+"""Values by name, refused in the same way where that can be done."""
 
 
 class View(BaseModel):
