@@ -23,7 +23,10 @@ _HEADINGS = {
 
 
 def translate_help(command: Any, context: object) -> None:
-    """Put the help of one command and of its parameters into the language that was chosen."""
+    """Put the help of one command and of its parameters into the language that was chosen, and let no flag seem to take a value."""
+    for parameter in command.get_params(context):
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
     if current_language() is Language.EN:
         return
     _translate_headings(type(context))  # type: ignore[arg-type]  # mypy does not see that a class is hashable
