@@ -156,6 +156,8 @@ class InvalidExportFilter(InvalidField):
 class TooManyExports(AnswerbackError):
     """The maximum number of exports is running: try again later."""
 
+    retry_after_s = 15
+
 
 class ExportFailed(AnswerbackError):
     """An export stopped before its end: the file is incomplete."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Annotated
 
-from fastapi import HTTPException, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import BaseModel
 
 from answerback.api.dependencies import CurrentPrincipal, Principal
@@ -13,7 +13,7 @@ from answerback.api.routes import Responses, Routes
 from answerback.domain.models import CallbackKind, Outcome
 from answerback.domain.webhook_payload import EVENT_TYPES
 from answerback.errors import InvalidField, LedgerUnavailable
-from answerback.feed.activity_feed import RETRY_AFTER_S, ActivityFeed, Subscriber, TooManySubscribers
+from answerback.feed.activity_feed import ActivityFeed, Subscriber
 from answerback.feed.event_stream import HEARTBEAT, EventStream
 from answerback.ledger.admin.audit import AuditAction
 from answerback.ledger.client import LedgerClient
@@ -84,10 +84,7 @@ def build_routes(feed: ActivityFeed, writer: LedgerClient, channels: Sequence[st
             raise InvalidField("after", "expected the cursor of an event, or 0")
         if query.channel is not None and query.channel not in channels:
             raise InvalidField("channel", f"there is no channel {query.channel}")
-        try:
-            subscriber = await feed.subscribe(cursor, principal.key.name)
-        except TooManySubscribers as error:
-            raise HTTPException(503, str(error), {"Retry-After": str(RETRY_AFTER_S)}) from error
+        subscriber = await feed.subscribe(cursor, principal.key.name)
         try:
             if principal.full_numbers:
                 await writer.execute(RecordAuditEvent(principal.actor, AuditAction.NUMBERS_REVEALED, (query.summary,)))

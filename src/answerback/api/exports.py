@@ -2,16 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import HTTPException, Path, Query, Response
+from fastapi import Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
 from answerback.api.dependencies import ByCallid, ByEndpoint, ByState, CallQuery, CurrentPrincipal, Timezone, load_zone
 from answerback.api.openapi import problem
 from answerback.api.routes import NOT_FOUND, NUMBERS_HIDDEN, Responses, Routes
 from answerback.auth.api_keys import check_filters
-from answerback.errors import ExportFailed, MissingExtra, TooManyExports
 from answerback.exports import Dataset, Export, FileFormat
-from answerback.exports.process import RETRY_AFTER_S, ExportManager
+from answerback.exports.process import ExportManager
 from answerback.exports.response import ExportResponse
 from answerback.ledger import Ledger
 
@@ -55,14 +54,7 @@ def build_routes(ledger: Ledger, exports: ExportManager) -> Routes:
         check_filters(principal.key, **filters)
         if query.endpoint is not None:
             filters["endpoint_id"] = (await run_in_threadpool(ledger.endpoint, query.endpoint)).id
-        try:
-            spec = Export.of(dataset, format, filters, full_numbers=principal.full_numbers)
-            return ExportResponse(spec, await exports.open(spec, principal.actor))
-        except TooManyExports as error:
-            raise HTTPException(503, str(error), {"Retry-After": str(RETRY_AFTER_S)}) from error
-        except MissingExtra as error:
-            raise HTTPException(501, str(error)) from error
-        except ExportFailed as error:
-            raise HTTPException(503, str(error)) from error
+        spec = Export.of(dataset, format, filters, full_numbers=principal.full_numbers)
+        return ExportResponse(spec, await exports.open(spec, principal.actor))
 
     return router

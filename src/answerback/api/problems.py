@@ -17,15 +17,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from answerback.errors import (
     AmbiguousCall,
     AnswerbackError,
+    ExportFailed,
     InvalidCursor,
     InvalidField,
     LedgerUnavailable,
+    MissingExtra,
     PermissionDenied,
     ResourceNotFound,
     StateConflict,
     TooManyAttempts,
+    TooManyExports,
     UnavailableReason,
 )
+from answerback.feed.activity_feed import TooManySubscribers
 from answerback.schemas.view import Problem
 
 _STATUS_BY_ERROR: dict[type[AnswerbackError], int] = {
@@ -36,7 +40,11 @@ _STATUS_BY_ERROR: dict[type[AnswerbackError], int] = {
     InvalidCursor: 422,
     InvalidField: 422,
     TooManyAttempts: 429,
+    MissingExtra: 501,
+    ExportFailed: 503,
     LedgerUnavailable: 503,
+    TooManyExports: 503,
+    TooManySubscribers: 503,
 }
 log = structlog.get_logger("answerback.api")
 
@@ -93,7 +101,8 @@ def _handle_known_error(_request: Request, error: Exception) -> JSONResponse:
     status = next(_STATUS_BY_ERROR[kind] for kind in type(error).__mro__ if kind in _STATUS_BY_ERROR)
     field = "cursor" if isinstance(error, InvalidCursor) else getattr(error, "field", None)
     problem = Problem(detail=str(error), field=field, channels=getattr(error, "channels", None))
-    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, TooManyAttempts) else None
+    retry_after_s = getattr(error, "retry_after_s", None)
+    headers = None if retry_after_s is None else {"Retry-After": str(retry_after_s)}
     return _ProblemResponse(problem, status, headers)
 
 

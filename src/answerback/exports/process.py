@@ -21,8 +21,6 @@ T = TypeVar("T")
 MAX_CONCURRENT = 4
 """Exports at a time, one for each key."""
 
-RETRY_AFTER_S = 15
-
 log = structlog.get_logger("answerback.exports")
 
 

@@ -25,8 +25,6 @@ MAX_SUBSCRIBERS = 64
 MAX_SUBSCRIBERS_PER_KEY = 8
 """So many with one key, so that no key takes all the places."""
 
-RETRY_AFTER_S = 60
-
 HEARTBEAT_S = 15.0
 _FIRST_POSITION_S = 0.02
 
@@ -47,6 +45,8 @@ class FeedBatch(NamedTuple):
 
 class TooManySubscribers(AnswerbackError):
     """The feed, or a key, has as many subscribers as it may."""
+
+    retry_after_s = 60
 
 
 class Subscriber:

@@ -17,7 +17,7 @@ from answerback.console.session import Session, Sessions
 from answerback.domain.endpoints import EventType
 from answerback.domain.models import CallbackKind, Outcome
 from answerback.errors import LedgerUnavailable
-from answerback.feed.activity_feed import RETRY_AFTER_S, ActivityFeed, Subscriber, TooManySubscribers
+from answerback.feed.activity_feed import ActivityFeed, Subscriber, TooManySubscribers
 from answerback.feed.event_stream import HEARTBEAT, EventStream
 from answerback.ledger.read.activity import ActivityCursor, ActivityEvent
 
@@ -60,7 +60,7 @@ def build_routes(router: PageRouter) -> list[Route]:
         try:
             subscriber = await feed.subscribe(after, context.principal.name)
         except TooManySubscribers as error:
-            return Response(str(error), 503, {"Retry-After": str(RETRY_AFTER_S)}, "text/plain")
+            return Response(str(error), 503, {"Retry-After": str(error.retry_after_s)}, "text/plain")
         shown = _events(feed, subscriber, context.query.get("channel"), build_item)
         return EventStream(feed, subscriber, shown, _wait_for_sign_out(context, router.sessions))
 
