@@ -283,15 +283,19 @@ def _why_not_json(body: bytes, cause: Exception) -> str:
     for beginning, name in _NOT_JSON.items():
         if body.startswith(beginning):
             return f"the body is not JSON: it is {name}"
-    if isinstance(cause, UnicodeDecodeError):
-        return f"the body is not JSON: {_encoding_of(body)}"
     if isinstance(cause, RecursionError):
         return "the body is not JSON that can be read: nested too deep"
-    return f"the body is not JSON: {str(cause).removeprefix('JSON is malformed: ')}"
+    return f"the body is not JSON: {_wrong_encoding(body) or str(cause).removeprefix('JSON is malformed: ')}"
 
 
-def _encoding_of(body: bytes) -> str:
+def _wrong_encoding(body: bytes) -> str | None:
     """The error message for text that is not UTF-8; GBK, common in China, is recognised."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        pass
+    else:
+        return None
     try:
         _decode_any(body.decode("gb18030"))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
