@@ -143,13 +143,13 @@ def test_the_doctor_finds_an_inbox_that_was_left_behind(dead: Path, tmp_path: Pa
     make_ledger(tmp_path)
     for file in dead.iterdir():
         shutil.copy(file, tmp_path / "data")
-    place = found_by_doctor(tmp_path, tmp_path / "elsewhere")["inbox place"]
+    place = found_by_doctor(tmp_path, tmp_path / "elsewhere")["inbox location"]
     assert (place["level"], place["finding"]) == (
         "warning",
         "4 callbacks wait in the inbox in data, which is not inbox.dir",
     )
     assert record(tmp_path / "data", tmp_path)[0] == 0
-    assert found_by_doctor(tmp_path, tmp_path / "elsewhere")["inbox place"]["level"] == "ok"
+    assert found_by_doctor(tmp_path, tmp_path / "elsewhere")["inbox location"]["level"] == "ok"
 
 
 def test_the_doctor_finds_an_inbox_that_is_nearly_full(tmp_path: Path) -> None:
@@ -173,13 +173,13 @@ def test_the_doctor_reads_what_contradicts_itself(tmp_path: Path) -> None:
     """An inbox beside PostgreSQL on this machine's disk, settings without effect, a damaged inbox, a place that forgets."""
     postgresql = {"LEDGER__URL": "postgresql://answerback@127.0.0.1:9/nowhere", "LEDGER__LOCK_TIMEOUT_S": "0.01"}
     with in_memory() as directory:
-        place = found_by_doctor(tmp_path, Path(), **postgresql)["inbox place"]
+        place = found_by_doctor(tmp_path, Path(), **postgresql)["inbox location"]
         assert (place["level"], place["remedy"].startswith("set inbox.dir to a directory on a persistent")) == (
             "warning",
             True,
         )
-        assert found_by_doctor(tmp_path, directory, **postgresql)["inbox place"]["level"] == "ok"
-        stream = found_by_doctor(tmp_path, directory, STREAM__URL="nats://127.0.0.1:9")["inbox place"]
+        assert found_by_doctor(tmp_path, directory, **postgresql)["inbox location"]["level"] == "ok"
+        stream = found_by_doctor(tmp_path, directory, STREAM__URL="nats://127.0.0.1:9")["inbox location"]
         assert "inbox.dir: has no effect" in stream["finding"]
         (directory / INBOX_FILE).write_bytes(b"SQLite?" * 100)
         found = found_by_doctor(tmp_path, directory, LEDGER__ALLOW_UNSAFE_FILESYSTEM="")

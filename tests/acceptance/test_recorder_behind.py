@@ -165,4 +165,4 @@ def test_the_doctor_says_how_much_waits(behind: Gateway) -> None:
     assert re.match(r"3 callbacks are not in the ledger yet, \d", found["inbox"]["finding"])
     assert "; the recorder cannot write: the database is locked, since 2" in found["inbox"]["finding"]
     assert found["inbox"]["level"] == "warning"
-    assert {found[check]["level"] for check in ("inbox space", "inbox place")} == {"ok"}
+    assert {found[check]["level"] for check in ("inbox space", "inbox location")} == {"ok"}

@@ -240,7 +240,7 @@ _CHECKS: Mapping[str, Callable[[Settings], Finding]] = {
     "stream": _stream,
     "inbox": check_waiting,
     "inbox space": check_room,
-    "inbox place": check_place,
+    "inbox location": check_place,
     "permissions": _permissions,
     "server secret": _secret,
     "callback URL": _open_url,

@@ -13,7 +13,7 @@ TEXTS: Mapping[str, str] = {
     "inbox": "收件箱",
     "retention": "数据保留",
     "inbox space": "收件箱空间",
-    "inbox place": "收件箱位置",
+    "inbox location": "收件箱位置",
     "permissions": "权限",
     "server secret": "服务器密钥",
     "callback URL": "回调 URL",
