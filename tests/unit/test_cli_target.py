@@ -1,5 +1,6 @@
 """Which gateway a command is for: options, environment, profiles and files each have their place, and two that differ are no choice."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,24 @@ HERE = None
 NO_GATEWAY = "profile a: {url} does not offer this: it is not a gateway, or one of another version"
 
 
+@pytest.fixture(scope="module")
+def profiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with three, each of which was synced."""
+    directory = tmp_path_factory.mktemp("profiles")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("ANSWERBACK_PROFILE_DIR", str(directory))
+        for name in ("default", "a", "b"):
+            save_profile(name, Profile(url=f"http://{name}", key=f"ab_{name}"))
+    return directory
+
+
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, profiles: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory without anything of a gateway's, and three profiles."""
     for name in ("URL", "KEY", "PROFILE", "CA_FILE", "SERVER__DATA_DIR", "LEDGER__URL"):
         monkeypatch.delenv(f"ANSWERBACK_{name}", raising=False)
     monkeypatch.setenv("ANSWERBACK_PROFILE_DIR", str(tmp_path / "profiles"))
-    for name in ("default", "a", "b"):
-        save_profile(name, Profile(url=f"http://{name}", key=f"ab_{name}"))
+    shutil.copytree(profiles, tmp_path / "profiles")
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     Path("key").write_text("ab_file\n")
