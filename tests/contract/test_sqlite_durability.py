@@ -141,12 +141,12 @@ def test_another_process_opens_the_same_files_or_none(
 ) -> None:
     """A writer that is started again does not begin to write another file, nor make one."""
     with closing(sqlite(tmp_path)()) as ledger:
-        opening = LedgerConfig(data_dir=str(tmp_path), allow_unsafe_filesystem=True, file_ids=ledger.file_ids)
+        ledger_config = LedgerConfig(data_dir=str(tmp_path), allow_unsafe_filesystem=True, file_ids=ledger.file_ids)
         back = lose(tmp_path / LEDGER_FILE)
         with pytest.raises(LedgerUnavailable, match="moved or replaced"):
-            opening.open()
+            ledger_config.open()
         back()
-        opening.open().close()
+        ledger_config.open().close()
 
 
 @pytest.mark.parametrize("content", [b"no database" * 1000, b"", None], ids=["damaged", "empty", "replaced"])

@@ -44,7 +44,7 @@ TTL_S = 3.0
 """How long leases last in these tests."""
 
 
-def opening_on(backend: str, directory: Path) -> LedgerConfig:
+def ledger_config_on(backend: str, directory: Path) -> LedgerConfig:
     """A store of the test's own."""
     store = None
     if backend == "postgresql":
@@ -88,7 +88,7 @@ class RelayProcess:
 
 @asynccontextmanager
 async def member(
-    opening: LedgerConfig,
+    ledger_config: LedgerConfig,
     roles: Sequence[str] = ALL,
     *,
     own_writer: bool = False,
@@ -98,7 +98,7 @@ async def member(
 ) -> AsyncIterator[RelayProcess]:
     """A member that serves the ledger with others; on SQLite, where there is no bell, it finds everything by itself."""
     me = new_instance(roles)
-    writer = WriterClient(opening) if own_writer else Desk(opening)
+    writer = WriterClient(ledger_config) if own_writer else Desk(ledger_config)
     await writer.start()
     relay = Relay(
         writer,
@@ -109,7 +109,7 @@ async def member(
         under_pressure=lambda: False,
     )
     writer.on_jobs, writer.saturated = relay.enqueue, relay.saturated
-    pg_notifier = PgNotifier(opening.url, me.id) if opening.url is not None else None
+    pg_notifier = PgNotifier(ledger_config.url, me.id) if ledger_config.url is not None else None
     heartbeats = Heartbeat(writer, me, lambda: {"relay": relay.status}, interval_s=0.5)
     heartbeats.start()
     share = ClusterConfig(
@@ -159,9 +159,9 @@ _peers: set[int] = set()
 
 
 @asynccontextmanager
-async def peer(opening: LedgerConfig) -> AsyncIterator[Peer]:
+async def peer(ledger_config: LedgerConfig) -> AsyncIterator[Peer]:
     """A member with all roles in a process that is killed at the end."""
-    given = [json.dumps(msgspec.structs.asdict(opening))]
+    given = [json.dumps(msgspec.structs.asdict(ledger_config))]
     reading, writing = os.pipe()
     with os.fdopen(reading) as reported:
         with os.fdopen(writing, "wb") as err, open(os.devnull, "wb") as out:  # noqa: ASYNC230, PTH123
@@ -180,11 +180,11 @@ async def peer(opening: LedgerConfig) -> AsyncIterator[Peer]:
             _peers.discard(process.pid)
 
 
-async def _serve(opening: LedgerConfig) -> None:
+async def _serve(ledger_config: LedgerConfig) -> None:
     """Be a member until SIGTERM."""
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
-    async with member(opening, own_writer=True) as me:
+    async with member(ledger_config, own_writer=True) as me:
         print(me.id, file=sys.stderr, flush=True)  # noqa: T201  # its parent reads it; the log goes to stdout
         await ended.wait()
 
@@ -228,10 +228,10 @@ class Board:
 
 
 @asynccontextmanager
-async def ledger_of(opening: LedgerConfig) -> AsyncIterator[Board]:
+async def ledger_of(ledger_config: LedgerConfig) -> AsyncIterator[Board]:
     """The ledger, opened to look at."""
     async with AsyncExitStack() as stack:
-        yield Board(stack.enter_context(closing(opening.open())))
+        yield Board(stack.enter_context(closing(ledger_config.open())))
 
 
 class Witness:

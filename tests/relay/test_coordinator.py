@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from builders import ADMIN, NOON
-from relay.cluster_harness import NO_RELAY, TTL_S, Witness, ledger_of, member, opening_on, peer
+from relay.cluster_harness import NO_RELAY, TTL_S, Witness, ledger_config_on, ledger_of, member, peer
 from relay.harness import answered, kill_writer, pressed, with_config
 from relay.receiver import Exchange, Post, Receiver, receiving
 from relay.waiting import in_loop, until
@@ -49,17 +49,17 @@ def reported(receiver: Receiver, count: int) -> Callable[[], bool]:
 @in_loop
 async def test_members_share_the_endpoints(tmp_path: Path, backend: str) -> None:
     """Each tells its own, whoever recorded the callback; a third gets its share, and who leaves gives it back."""
-    opening = opening_on(backend, tmp_path / "data")
+    ledger_config = ledger_config_on(backend, tmp_path / "data")
     async with AsyncExitStack() as stack:
         receiver = await stack.enter_async_context(receiving())
-        board = await stack.enter_async_context(ledger_of(opening))
-        one = await stack.enter_async_context(member(opening))
+        board = await stack.enter_async_context(ledger_of(ledger_config))
+        one = await stack.enter_async_context(member(ledger_config))
         for n in range(6):
             await one.endpoint(receiver.url(path=f"/e{n}"), f"e{n}")
         await board.shared((one, 6))
-        async with member(opening) as two:
+        async with member(ledger_config) as two:
             await board.shared((one, 3), (two, 3))
-            async with member(opening) as three:
+            async with member(ledger_config) as three:
                 await board.shared((one, 2), (two, 2), (three, 2))
                 for n, relay_process in enumerate((one, two, three)):
                     await relay_process.record(answered(f"call-{n}"))
@@ -75,8 +75,8 @@ async def test_members_share_the_endpoints(tmp_path: Path, backend: str) -> None
 @in_loop
 async def test_what_another_process_records_is_delivered_at_once(tmp_path: Path) -> None:
     """The bell rings after the commit; nobody has to look."""
-    opening = opening_on("postgresql", tmp_path)
-    async with receiving() as receiver, member(opening) as relay, member(opening, NO_RELAY) as recorder:
+    ledger_config = ledger_config_on("postgresql", tmp_path)
+    async with receiving() as receiver, member(ledger_config) as relay, member(ledger_config, NO_RELAY) as recorder:
         await recorder.endpoint(receiver.url())
         await until(lambda: relay.relay.status["endpoints"] == 1)
         lags_s = []
@@ -93,11 +93,11 @@ async def test_what_another_process_records_is_delivered_at_once(tmp_path: Path)
 @in_loop
 async def test_a_lost_ring_is_made_up_for(tmp_path: Path) -> None:
     """The sweep finds what no notification named, also behind what was named, and with an id below all others'."""
-    opening = opening_on("postgresql", tmp_path)
+    ledger_config = ledger_config_on("postgresql", tmp_path)
     async with (
         receiving() as receiver,
-        member(opening, sweep_s=0.2) as relay,
-        member(opening, NO_RELAY) as recorder,
+        member(ledger_config, sweep_s=0.2) as relay,
+        member(ledger_config, NO_RELAY) as recorder,
     ):
         await recorder.endpoint(receiver.url())
         await until(lambda: relay.relay.status["endpoints"] == 1)
@@ -119,13 +119,13 @@ async def test_a_lost_ring_is_made_up_for(tmp_path: Path) -> None:
 @in_loop
 async def test_a_change_by_another_process_takes_effect(tmp_path: Path, backend: str) -> None:
     """Within a second: nothing goes to the old URL after that, and what waited goes to the new one."""
-    opening = opening_on(backend, tmp_path / "data")
+    ledger_config = ledger_config_on(backend, tmp_path / "data")
     async with (
         receiving() as old,
         receiving() as new,
-        ledger_of(opening) as board,
-        member(opening) as relay,
-        member(opening, NO_RELAY) as api,
+        ledger_of(ledger_config) as board,
+        member(ledger_config) as relay,
+        member(ledger_config, NO_RELAY) as api,
     ):
         made = await api.endpoint(old.url())
         await board.shared((relay, 1))
@@ -151,8 +151,12 @@ async def test_a_change_by_another_process_takes_effect(tmp_path: Path, backend:
 @in_loop
 async def test_deliveries_to_a_removed_endpoint_are_cancelled(tmp_path: Path) -> None:
     """By whichever process removes it; its name is free again."""
-    opening = opening_on("sqlite", tmp_path / "data")
-    async with ledger_of(opening) as board, member(opening) as relay, member(opening, NO_RELAY) as api:
+    ledger_config = ledger_config_on("sqlite", tmp_path / "data")
+    async with (
+        ledger_of(ledger_config) as board,
+        member(ledger_config) as relay,
+        member(ledger_config, NO_RELAY) as api,
+    ):
         await api.endpoint("http://127.0.0.1:9/nowhere")
         await board.shared((relay, 1))
         await api.record(answered("call"))
@@ -166,8 +170,11 @@ async def test_deliveries_to_a_removed_endpoint_are_cancelled(tmp_path: Path) ->
 @in_loop
 async def test_a_change_knows_the_one_before(tmp_path: Path) -> None:
     """Whichever process made that; and of two at once one is refused, not forgotten."""
-    opening = opening_on("sqlite", tmp_path / "data")
-    async with member(opening, NO_RELAY, look_s=60.0) as one, member(opening, NO_RELAY, look_s=60.0) as other:
+    ledger_config = ledger_config_on("sqlite", tmp_path / "data")
+    async with (
+        member(ledger_config, NO_RELAY, look_s=60.0) as one,
+        member(ledger_config, NO_RELAY, look_s=60.0) as other,
+    ):
         made = await one.endpoint("http://127.0.0.1:9/a")
         await other.relay.endpoints.change(ADMIN, "crm", None, with_config(made, timeout_s=3.0))
         switched = await one.relay.endpoints.set_enabled(ADMIN, "crm", enabled=False)
@@ -186,8 +193,8 @@ async def test_a_change_knows_the_one_before(tmp_path: Path) -> None:
 @in_loop
 async def test_an_annotation_reaches_the_process_that_delivers(tmp_path: Path) -> None:
     """What is ready to go out is read again there, and a time to wait for is kept there."""
-    opening = opening_on("postgresql", tmp_path)
-    async with receiving() as receiver, member(opening) as relay, member(opening, NO_RELAY) as api:
+    ledger_config = ledger_config_on("postgresql", tmp_path)
+    async with receiving() as receiver, member(ledger_config) as relay, member(ledger_config, NO_RELAY) as api:
         witness = receiver.script = Witness(receiver)
         witness.holds = asyncio.Event()
         await api.endpoint(receiver.url(), concurrency=1)
@@ -209,7 +216,7 @@ async def test_an_annotation_reaches_the_process_that_delivers(tmp_path: Path) -
 @in_loop
 async def test_a_singleton_task_runs_in_one_process(tmp_path: Path) -> None:
     """Only one relay does it at a time, and the next one when that leaves."""
-    opening = opening_on("sqlite", tmp_path / "data")
+    ledger_config = ledger_config_on("sqlite", tmp_path / "data")
     doing: list[str] = []
 
     def singleton(name: str) -> Callable[[], "asyncio.Future[None]"]:
@@ -222,9 +229,9 @@ async def test_a_singleton_task_runs_in_one_process(tmp_path: Path) -> None:
 
         return lambda: asyncio.ensure_future(work())
 
-    async with member(opening, singletons={"alerts": singleton("one")}) as one:
+    async with member(ledger_config, singletons={"alerts": singleton("one")}) as one:
         await until(lambda: doing == ["one"])
-        async with member(opening, singletons={"alerts": singleton("two")}):
+        async with member(ledger_config, singletons={"alerts": singleton("two")}):
             await asyncio.sleep(0.4)  # more than one renewal, at which the other would take what is free
             assert doing == ["one"]
             assert one.relay.status["singleton_tasks"] == ["alerts", "cleanup", "overdue"]
@@ -246,7 +253,7 @@ async def _keep_recording(record: Callable[..., Awaitable[None]], calls: int, pr
 @in_loop
 async def test_nothing_is_lost_when_the_writer_is_killed_again_and_again(tmp_path: Path) -> None:
     """Under load, with an endpoint that fails now and then: what was stored is delivered, in order for each call."""
-    opening = opening_on("postgresql", tmp_path)
+    ledger_config = ledger_config_on("postgresql", tmp_path)
     chance = random.Random(3)
 
     async def moody(exchange: Exchange) -> None:
@@ -254,8 +261,8 @@ async def test_nothing_is_lost_when_the_writer_is_killed_again_and_again(tmp_pat
 
     async with (
         receiving(moody) as receiver,
-        ledger_of(opening) as board,
-        member(opening, own_writer=True, sweep_s=0.5) as one,
+        ledger_of(ledger_config) as board,
+        member(ledger_config, own_writer=True, sweep_s=0.5) as one,
     ):
         await one.endpoint(receiver.url())
         await board.shared((one, 1))
@@ -285,15 +292,15 @@ async def test_the_endpoints_of_a_lost_process_are_taken_over(tmp_path: Path, ho
 
     One that is stopped between its last look at the clock and the sending may send that one when it wakes up (0019).
     """
-    opening = opening_on("postgresql", tmp_path)
+    ledger_config = ledger_config_on("postgresql", tmp_path)
     async with AsyncExitStack() as stack:
         receiver = await stack.enter_async_context(receiving())
         witness = receiver.script = Witness(receiver)
-        board = await stack.enter_async_context(ledger_of(opening))
-        recorder = await stack.enter_async_context(member(opening, NO_RELAY))
+        board = await stack.enter_async_context(ledger_of(ledger_config))
+        recorder = await stack.enter_async_context(member(ledger_config, NO_RELAY))
         for n in range(4):
             await recorder.endpoint(receiver.url(path=f"/e{n}"), f"e{n}")
-        one, two = await asyncio.gather(*(stack.enter_async_context(peer(opening)) for _ in range(2)))
+        one, two = await asyncio.gather(*(stack.enter_async_context(peer(ledger_config)) for _ in range(2)))
         await board.shared((one, 2), (two, 2))
         recording = asyncio.create_task(_keep_recording(recorder.record, calls=5, presses=9))
         await until(reported(receiver, 20))
@@ -318,20 +325,20 @@ async def test_the_endpoints_of_a_lost_process_are_taken_over(tmp_path: Path, ho
 @in_loop
 async def test_a_process_without_a_ledger_delivers_nothing(tmp_path: Path) -> None:
     """Its leases run out: it cuts short what is under way before another can begin."""
-    opening = opening_on("postgresql", tmp_path)
+    ledger_config = ledger_config_on("postgresql", tmp_path)
     async with AsyncExitStack() as stack:
         receiver = await stack.enter_async_context(receiving())
         witness = receiver.script = Witness(receiver)
         witness.holds = asyncio.Event()
-        board = await stack.enter_async_context(ledger_of(opening))
-        one = await stack.enter_async_context(peer(opening))
-        recorder = await stack.enter_async_context(member(opening, NO_RELAY))
+        board = await stack.enter_async_context(ledger_of(ledger_config))
+        one = await stack.enter_async_context(peer(ledger_config))
+        recorder = await stack.enter_async_context(member(ledger_config, NO_RELAY))
         await recorder.endpoint(receiver.url(), timeout_s=60.0)
         await board.shared((one, 1))
         await recorder.record(answered("call"))
         await until(reported(receiver, 1))
         one.send_writer(signal.SIGSTOP)
-        two = await stack.enter_async_context(member(opening))
+        two = await stack.enter_async_context(member(ledger_config))
         stopped_s = time.monotonic()
         while board.shares(two) == [0]:
             await asyncio.sleep(0.02)

@@ -88,7 +88,7 @@ class Gate:
         self._opened.set()
 
     async def __call__(self, exchange: Exchange) -> None:
-        """Wait for the opening."""
+        """Wait for the ledger_config."""
         self.waiting += 1
         self.most = max(self.most, self.waiting)
         try:

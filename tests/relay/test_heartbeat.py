@@ -1,7 +1,7 @@
 from pathlib import Path
 from typing import Any
 
-from relay.cluster_harness import ledger_of, opening_on
+from relay.cluster_harness import ledger_config_on, ledger_of
 from relay.thread_writer import Desk
 from relay.waiting import in_loop, until
 
@@ -12,10 +12,10 @@ from answerback.ledger.admin.instances import find_instances
 @in_loop
 async def test_a_process_says_that_it_lives_until_it_ends(tmp_path: Path) -> None:
     """Again and again, and what it is like now; at its end it is forgotten at once."""
-    opening = opening_on("sqlite", tmp_path / "data")
+    ledger_config = ledger_config_on("sqlite", tmp_path / "data")
     state: dict[str, Any] = {"pending": 1}
-    async with ledger_of(opening) as board:
-        desk = Desk(opening)
+    async with ledger_of(ledger_config) as board:
+        desk = Desk(ledger_config)
         await desk.start()
         me = new_instance(["relay"])
         heartbeats = Heartbeat(desk, me, lambda: state, interval_s=0.05)

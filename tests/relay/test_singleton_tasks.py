@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 from builders import rejected
-from relay.cluster_harness import ledger_of, opening_on
+from relay.cluster_harness import ledger_config_on, ledger_of
 from relay.thread_writer import Desk
 from relay.waiting import in_loop, until
 
@@ -43,10 +43,10 @@ async def test_a_singleton_task_runs_as_long_as_its_lease_is_held() -> None:
 @in_loop
 async def test_alerts_go_from_one_process_to_the_next(tmp_path: Path) -> None:
     """What one has seen the next one knows; who does not look reads what is kept."""
-    opening = opening_on("sqlite", tmp_path / "data")
+    ledger_config = ledger_config_on("sqlite", tmp_path / "data")
     rules = {"junk": QuarantineRule(metric="quarantine", above=0)}
-    async with ledger_of(opening) as board:
-        desk = Desk(opening)
+    async with ledger_of(ledger_config) as board:
+        desk = Desk(ledger_config)
         await desk.start()
         one, other = (
             AlertManager(

@@ -16,8 +16,8 @@ T = TypeVar("T")
 class Desk:
     """What tests use of `WriterClient`; only that cannot be killed."""
 
-    def __init__(self, opening: LedgerConfig) -> None:
-        self._opening = opening
+    def __init__(self, ledger_config: LedgerConfig) -> None:
+        self._opening = ledger_config
         self._thread = ThreadPoolExecutor(1)
         self._ledger: Ledger | None = None
         self.on_jobs: Callable[[list[DeliveryJob], list[int]], None] = lambda _jobs, _backlogged: None
