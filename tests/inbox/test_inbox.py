@@ -20,10 +20,12 @@ BODY = b'{"voiceprompt_callback":{}}'
 MIB = 1024 * 1024
 
 
-async def fill(inbox: Inbox) -> None:
-    """Append until no more is taken."""
+async def fill(inbox: Inbox, *, recorded: bool = False) -> None:
+    """Append until no more is taken, whether it is `recorded` or not."""
     while True:
         await inbox.append(items(bytes(3000)))
+        if recorded:
+            inbox.mark_recorded(inbox.present.id, inbox.present.last)
 
 
 def test_what_is_appended_is_read(tmp_path: Path) -> None:
@@ -184,6 +186,32 @@ def test_a_full_inbox_refuses(tmp_path: Path) -> None:
                 for _ in range(10):
                     await asyncio.gather(*(inbox.append(items(bytes(3000))) for _ in range(30)))
             assert used_bytes(tmp_path) < 4 * MIB
+
+    asyncio.run(scenario())
+
+
+def test_a_reader_that_stays_long_fills_the_inbox_no_longer_than_it_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read cannot be given back: it counts as the write-ahead log. Then that is cut off, though nothing is left to be done."""
+    monkeypatch.setattr("answerback.inbox.appender._TICK_S", 0.01)
+    monkeypatch.setattr("answerback.inbox.tidier._KEEP_EVERY_S", 0.01)
+    monkeypatch.setattr("answerback.inbox.tidier._RESTART_EVERY_S", 0.01)
+
+    async def scenario() -> None:
+        async with started(config(tmp_path, max_bytes=2 * MIB, keep_s=0)) as inbox:
+            await append(inbox, BODY)
+            with closing(sqlite3.connect(tmp_path / INBOX_FILE, isolation_level=None)) as reader:
+                reader.execute("BEGIN")
+                reader.execute("SELECT count(*) FROM rows").fetchall()
+                with pytest.raises(LedgerUnavailable, match="the inbox is full") as raised:
+                    await fill(inbox, recorded=True)
+                assert "0.0 MB wait to be recorded, its write-ahead log has 2." in raised.value.detail
+                await until(lambda: execute(tmp_path, "SELECT count(*) FROM rows") == [(0,)])
+                recorded = "SELECT max(recorded) FROM generations"
+                await until(lambda: execute(tmp_path, recorded) == [(inbox.present.last,)])
+            await until(lambda: used_bytes(tmp_path) < MIB)
+            await append(inbox, b"after")
 
     asyncio.run(scenario())
 

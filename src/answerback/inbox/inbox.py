@@ -155,8 +155,8 @@ class Inbox:
         if self._is_full:
             raise LedgerUnavailable(
                 UnavailableReason.INBOX_FULL,
-                f"{self._file.path}: {waiting_bytes / 1e6:,.1f} MB wait to be recorded, "
-                f"inbox.max_bytes is {self._config.max_bytes / 1e6:,.1f} MB",
+                f"{self._file.path}: {self._backlog.bytes / 1e6:,.1f} MB wait to be recorded, its write-ahead log has "
+                f"{self._file.wal_bytes / 1e6:,.1f} MB, inbox.max_bytes is {self._config.max_bytes / 1e6:,.1f} MB",
             )
 
     def _on_commit(self, commit: Commit) -> None:

@@ -21,6 +21,7 @@ _DELETED_ROWS = 256
 _NEED_FRACTION = 0.5
 _KEEP_EVERY_S = 10.0
 """How often it is noted how far the rows are recorded; why no further, with the next tick."""
+_RESTART_EVERY_S = 1.0
 
 log = structlog.get_logger("answerback.inbox")
 
@@ -44,6 +45,7 @@ class FileTidier:
         self._logged_bytes = 0
         self._kept: tuple[dict[int, int], RecorderFailure | None] = ({}, None)
         self._kept_s = time.monotonic()
+        self._restarted_s = float("-inf")
         self._is_disk_short = self._is_damaged = self._has_shrunk = False
 
     def check_reserve(self) -> None:
@@ -100,6 +102,7 @@ class FileTidier:
         if not is_tick:
             return False
         self._file.measure()
+        self._restart_wal()
         is_news = self._retention.failure != self._kept[1]
         if (is_news or time.monotonic() - self._kept_s >= _KEEP_EVERY_S) and self._keep_recorded():
             return True
@@ -130,6 +133,14 @@ class FileTidier:
         self._file.measure()
         self._logged_bytes = 0
         self._has_shrunk = False
+
+    def _restart_wal(self) -> None:
+        """Shorten a write-ahead log that grew while somebody read for long; one that fills the inbox sees no commit that would."""
+        if self._file.wal_bytes > self._file.max_wal_bytes and time.monotonic() - self._restarted_s >= _RESTART_EVERY_S:
+            self._restarted_s = time.monotonic()
+            self._checkpoint()
+            self._file.probe()  # begins the log anew, and cuts it off, where all of it was moved
+            self._file.measure()
 
     def _next_deletion(self, now_s: float, *, is_tick: bool) -> Deletion | None:
         """Of the oldest generation that has something to delete; few rows wait for the next tick."""
