@@ -88,7 +88,7 @@ class Gate:
         self._opened.set()
 
     async def __call__(self, exchange: Exchange) -> None:
-        """Wait for the ledger_config."""
+        """Wait for the opening."""
         self.waiting += 1
         self.most = max(self.most, self.waiting)
         try:

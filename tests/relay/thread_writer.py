@@ -17,7 +17,7 @@ class Desk:
     """What tests use of `WriterClient`; only that cannot be killed."""
 
     def __init__(self, ledger_config: LedgerConfig) -> None:
-        self._opening = ledger_config
+        self._ledger_config = ledger_config
         self._thread = ThreadPoolExecutor(1)
         self._ledger: Ledger | None = None
         self.on_jobs: Callable[[list[DeliveryJob], list[int]], None] = lambda _jobs, _backlogged: None
@@ -26,7 +26,7 @@ class Desk:
 
     async def start(self) -> None:
         """Open the ledger."""
-        self._ledger = await asyncio.get_running_loop().run_in_executor(self._thread, self._opening.open)
+        self._ledger = await asyncio.get_running_loop().run_in_executor(self._thread, self._ledger_config.open)
 
     async def stop(self, _timeout_s: float) -> None:
         """Do what was asked, and close it."""
