@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -107,26 +107,14 @@ class Backend:
             found = ledger_failure() if self.recorder is None else self.recorder.failure
             return None if found is None else str(found)
 
-        self._lag_alerts = build_lag_alerts(self._settings, self._unrecorded_s, failure)
+        self._lag_alerts = build_lag_alerts(
+            self._settings, partial(self._front.unrecorded_s, self._instance.started_us), failure
+        )
         self._lag_alerts.start()
         self._stack.push_async_callback(self._lag_alerts.stop)
         if self._front.inbox is not None:
             self._noting = asyncio.create_task(_note_failures(self._front.inbox, failure))
             self._stack.callback(self._noting.cancel)
-
-    def _unrecorded_s(self) -> float | None:
-        """For how long the oldest callback has waited for this process to record it; None if it does not record.
-
-        Counted from the start: before it nobody was there to record.
-        """
-        front = self._front
-        if front.inbox is not None:
-            oldest_us = front.inbox.waiting().oldest_us
-        elif front.stream is not None and front.records:
-            oldest_us = min(filter(None, front.stream.metrics.oldest_message_us.values()), default=None)
-        else:
-            return None
-        return 0.0 if oldest_us is None else max(0.0, time.time() - max(oldest_us, self._instance.started_us) / 1e6)
 
     def open_ledger(self, *, new_ledger: bool) -> None:
         """Open the ledger; blocks. Raises LedgerUnavailable, SchemaMismatch, UnsafeStorage, MissingExtra."""

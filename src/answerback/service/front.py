@@ -68,6 +68,19 @@ class Front:
         """Whether callbacks arrive so fast that what can wait should wait."""
         return self.committer is not None and self.committer.under_pressure
 
+    def unrecorded_s(self, started_us: int) -> float | None:
+        """For how long the oldest callback has waited for this process to record it; None if it does not record.
+
+        Counted from `started_us`: before it nobody was there to record.
+        """
+        if self.inbox is not None:
+            oldest_us = self.inbox.waiting().oldest_us
+        elif self.stream is not None and self.records:
+            oldest_us = min(filter(None, self.stream.metrics.oldest_message_us.values()), default=None)
+        else:
+            return None
+        return 0.0 if oldest_us is None else max(0.0, time.time() - max(oldest_us, started_us) / 1e6)
+
     async def start(self, stack: contextlib.AsyncExitStack) -> None:
         """Begin to take callbacks; `stack` ends it."""
         if self.stream is not None:
