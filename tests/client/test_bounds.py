@@ -15,7 +15,7 @@ from answerback.client import ApiError, ConnectionFailed, Unavailable, Unexpecte
 from answerback.schemas.view import DICTS_FAIL_FAST, View
 
 MIB = 1024 * 1024
-BOMB = gzip.compress(bytes(64 * MIB))
+BOMB = gzip.compress(bytes(64 * MIB), compresslevel=1)
 
 
 @pytest.fixture

@@ -193,9 +193,8 @@ def _callees(document: Any) -> Iterator[tuple[str, str | int]]:
 def _characters() -> tuple[str, ...]:
     """For each digit, every character that stands for it, in whatever script."""
     characters = [""] * 10
-    for point in range(sys.maxunicode + 1):
-        if (value := unicodedata.digit(chr(point), None)) is not None:
-            characters[value] += chr(point)
+    for digit in filter(str.isdigit, map(chr, range(sys.maxunicode + 1))):
+        characters[unicodedata.digit(digit)] += digit
     for character, value in _CHINESE.items():
         characters[value] += character
     return tuple(map(re.escape, characters))
