@@ -89,7 +89,7 @@ TEXTS: Mapping[str, str] = {
     "{} has format {}, this program reads up to {}: start the newer release that wrote it, or let that one record what is in it and move it away": "{0} 的格式为 {1}，本程序最高支持 {2}：请启动写它的新版本，或让那个版本写完其中的内容后移走它",
     "the inbox is closed": "收件箱已关闭",
     "no generation {}": "没有 {0} 这一代",
-    "{} MB wait to be recorded, inbox.max_bytes is {} MB": "{0} MB 等待写入账本，inbox.max_bytes 为 {1} MB",
+    "{}: {} MB wait to be recorded, its write-ahead log has {} MB, inbox.max_bytes is {} MB": "{0}：{1} MB 等待写入账本，WAL 为 {2} MB，inbox.max_bytes 为 {3} MB",
     "{} MB of its disk are free, less than inbox.reserve_bytes": "所在磁盘空闲 {0} MB，少于 inbox.reserve_bytes",
     "SQLite {} is too old: install one from {} on": "SQLite {0} 太旧：请安装 {1} 或更新版本",
     "SQLite was built or set so that {} is {}, not {}": "SQLite 的编译或设置使 {0} 为 {1}，而不是 {2}",
