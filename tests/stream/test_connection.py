@@ -63,12 +63,12 @@ async def test_the_next_server_is_tried_at_once(nats_server: NatsCluster, monkey
 @in_loop
 async def test_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A user and a password of the URL are used, and never shown."""
-    monkeypatch.setattr("answerback.stream.stream._START_S", 0.5)
     users = 'authorization { users: [{ user: "voice", password: "p@ss/word" }] }'
     with NatsCluster(tmp_path, size=1, more=users) as server:
         url = server.url.replace("nats://", "nats://voice:p%40ss%2Fword@")
         async with publishing(stream_config(server, urls=[url])) as (_, publisher):
             await publisher.probe()
+        monkeypatch.setattr("answerback.stream.stream._START_S", 0.5)
         wrong = server.url.replace("nats://", "nats://voice:guessed@")
         async with publishing(stream_config(server, urls=[wrong])) as (stream, publisher):
             await until(lambda: stream.failure is not None and "iolation" in stream.failure.detail)
@@ -81,7 +81,6 @@ async def test_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @in_loop
 async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over TLS the server must be certified by the authority that is named."""
-    monkeypatch.setattr("answerback.stream.stream._START_S", 0.5)
     ours, theirs = found_authority(tmp_path, "ours"), found_authority(tmp_path, "theirs")
     issued = ours.issue("server", hosts="IP:127.0.0.1")
     with NatsCluster(
@@ -90,6 +89,7 @@ async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         url = server.url.replace("nats://", "tls://")
         async with publishing(stream_config(server, urls=[url], ca_file=ours.file)) as (_, publisher):
             await publisher.probe()
+        monkeypatch.setattr("answerback.stream.stream._START_S", 0.5)
         named = url.replace("127.0.0.1", "localhost")
         for wanted in (
             stream_config(server, urls=[url], ca_file=theirs.file),
