@@ -41,16 +41,17 @@ BY_ID = {rule.id: rule for rule in RULES}
 TIMEOUT_S = 5.0
 
 
-def steps(run: uuid.UUID = RUN) -> Iterator[tuple[Rule, RuleStep]]:
-    """Everything that a run sends."""
+def steps(run: uuid.UUID = RUN, rule_id: str | None = None) -> Iterator[tuple[Rule, RuleStep]]:
+    """Everything that a run sends, or that it sends for a rule."""
     for number, rule in enumerate(RULES):
-        for step in rule.steps(CallFactory(run, number)):
-            yield rule, step
+        if rule_id in {None, rule.id}:
+            for step in rule.steps(CallFactory(run, number)):
+                yield rule, step
 
 
 def callids(run: uuid.UUID, rule_id: str | None = None) -> set[str]:
     """The callids of all callbacks of a run, or of a rule."""
-    taken = [step for rule, step in steps(run) if step.expected is Expectation.TAKEN and rule_id in {None, rule.id}]
+    taken = [step for _, step in steps(run, rule_id) if step.expected is Expectation.TAKEN]
     return {parse(step.request.body).callid for step in taken}
 
 
