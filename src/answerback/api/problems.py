@@ -7,10 +7,11 @@ from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -90,6 +91,7 @@ def add_problems(api: FastAPI) -> None:
         api.add_exception_handler(kind, _handle_known_error)
     api.add_exception_handler(RequestValidationError, _handle_validation_error)
     api.add_exception_handler(HTTPException, _handle_http_error)
+    api.add_exception_handler(ClientDisconnect, _handle_hang_up)
     api.add_exception_handler(Exception, _handle_unexpected_error)
 
 
@@ -134,6 +136,10 @@ def _handle_http_error(request: Request, error: Exception) -> JSONResponse:
         headers["Allow"] = ", ".join(_allowed(request))
         detail = f"{request.method} is not allowed at this address: {headers['Allow']}"
     return _ProblemResponse(Problem(detail=detail), refusal.status_code, headers)
+
+
+def _handle_hang_up(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=400)  # which nobody reads
 
 
 def _unreadable_body(problem: str) -> JSONResponse:

@@ -6,7 +6,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
@@ -81,6 +81,7 @@ def build_console(deps: ConsoleDependencies) -> Starlette:
         ],
         middleware=[Middleware(_SecurityHeadersMiddleware)],
         exception_handlers={
+            ClientDisconnect: _on_hang_up,
             LedgerUnavailable: partial(_on_ledger_unavailable, deps.links),
             Exception: partial(_on_server_error, deps.links),
         },
@@ -95,6 +96,10 @@ async def _not_found(context: RequestContext) -> Response:
 async def _on_ledger_unavailable(links: Links, request: Request, _error: Exception) -> Response:
     """Where not even the session can be looked up."""
     return _standalone_error_page(links, request, "unavailable", 503)
+
+
+async def _on_hang_up(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=400)  # which nobody reads
 
 
 async def _on_server_error(links: Links, request: Request, _error: Exception) -> Response:
