@@ -187,7 +187,7 @@ def level(expected: Expectation, given: ReceivedResponse) -> ConformanceLevel:
         (ReceivedResponse(seconds=0.1, no_response=NoResponse.UNREACHED), "failed", "failed"),
         (ReceivedResponse(seconds=0.1, no_response=NoResponse.NOT_HTTP), "failed", "failed"),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:120],
 )
 def test_an_answer_is_judged_by_what_it_answers(given: ReceivedResponse, taken: str, refused: str) -> None:
     """The same answer to a callback and to a mistake."""
