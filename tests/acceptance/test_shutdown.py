@@ -148,6 +148,7 @@ def test_what_is_left_is_recorded_while_there_is_time(data_dir: Path) -> None:
         with gateway.locked("ledger.db"):
             for number in range(5, 8):
                 assert gateway.post(prompt(f"call-{number}")).content == OK
+            await_true(lambda: gateway.get("/v1/status").json()["inbox"]["failure"])
             began_s = time.monotonic()
             assert gateway.terminate() == 0
             assert time.monotonic() - began_s < LONGEST_S

@@ -119,6 +119,24 @@ async def test_what_waits_says_why_and_since_when(ledger: Ledger, tmp_path: Path
     assert counts(ledger, ["a", "b"]) == {0}
 
 
+@in_loop
+async def test_an_older_generation_does_not_hide_why_nothing_is_recorded(ledger: Ledger, tmp_path: Path) -> None:
+    """That all of it is recorded is no sign that anything can be: the failure stays, and its time."""
+    client = InlineClient(ledger)
+    async with opened(tmp_path) as inbox, recording(inbox, client) as (recorder, _):
+        await append(inbox, [status(callid="a")])
+        await recorded(recorder)
+    with capture_logs() as logs:
+        async with opened(tmp_path) as inbox, recording(inbox, client) as (recorder, metrics):
+            client.fault = "away"
+            await append(inbox, [status(callid="b")])
+            await until(lambda: metrics.failures >= 3)
+            assert [one["event"] for one in logs] == ["recorder_stalled"]
+            client.fault = ""
+            await recorded(recorder)
+    assert logs[-1]["event"] == "recorder_recovered"
+
+
 @pytest.mark.parametrize("fault", ["refused", "killed", "lost", "waiting"])
 @in_loop
 async def test_whatever_becomes_of_a_command(ledger: Ledger, tmp_path: Path, fault: str) -> None:

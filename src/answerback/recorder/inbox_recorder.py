@@ -118,8 +118,10 @@ class InboxRecorder(Recorder):
                 self._set_reached(generation, position)
                 await self._rest_after(reply)
                 continue
+            if generation.id != self._inbox.present.id:
+                return  # nothing of it waits, which does not say that anything can be recorded
             self._set_reached(generation, position)
-            if self._is_stopping.is_set() or generation.id != self._inbox.present.id:
+            if self._is_stopping.is_set():
                 return
             await self._wait_for_rows()
 
