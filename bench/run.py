@@ -29,6 +29,7 @@ import psutil
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 PORT = 9180
+_WARM_UP_S = 2
 SEED = (
     b'{"voiceprompt_callback":{"result":"0","accept_time":"1470197211","call_from":"","callid":"first","end_calltime":'
     b'"1470197221","fee":"1","mobile":"13788888888","nationcode":"86","start_calltime":"1470197196"}}'
@@ -152,7 +153,11 @@ def _cpu_s(used: resource.struct_rusage) -> float:
 def measure(
     server: str, process: psutil.Process, first_s: float, connections: int, seconds: int, delay_ms: int
 ) -> Figures:
-    """Load the running server. Memory is that of its whole process tree at the end, CPU that of the gateway's writer and of all others."""
+    """Load the running server, two seconds before the figures begin: one that has just answered first is still loading.
+
+    Memory is that of its whole process tree at the end, CPU that of the gateway's writer and of all others.
+    """
+    load(connections, _WARM_UP_S, delay_ms)
     family = [process, *process.children(recursive=True)]
     before_s = [sum(one.cpu_times()[:2]) for one in family]
     result = load(connections, seconds, delay_ms)
