@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Timer
 from typing import Any, TypeVar
 
 import pytest
@@ -70,6 +71,19 @@ def test_nothing_is_said_where_nothing_waits(tmp_path: Path) -> None:
         assert gateway.get("/v1/status").json()["inbox"] == nothing
         assert "behind" not in console.text("calls")
         assert "Recorded up to now" in console.text("")
+
+
+def test_a_command_waits_for_what_was_answered_before(tmp_path: Path) -> None:
+    """As a read of the API does: who sends a callback and asks for its call has it, and nothing is said."""
+    settings = SETTINGS | {"ANSWERBACK_API__READ_WAIT_MS": "20000"}
+    with Gateway(tmp_path / "data") as gateway:
+        (writer,) = gateway.helpers
+        os.kill(writer, signal.SIGSTOP)
+        Timer(0.5, os.kill, (writer, signal.SIGCONT)).start()
+        assert gateway.post(prompt("a")).content == OK
+        done = run("calls", "show", "a", "--json", "--data-dir", "data", cwd=tmp_path, settings=settings)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert json.loads(done.stdout)["callid"] == "a"
 
 
 def command(gateway: Gateway, *arguments: str) -> tuple[str, str]:

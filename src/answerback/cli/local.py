@@ -1,5 +1,6 @@
 """`LocalGateway`: what this machine's ledger holds, in the shapes of `answerback.Client`; no gateway has to run."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
@@ -43,8 +44,10 @@ from answerback.service.ledger_config import open_for_reading
 if TYPE_CHECKING:
     from answerback.client.parameters import CallPaging, DeliveryPaging, ExportFilter, Paging, StatisticsRange
     from answerback.exports import Export
+    from answerback.inbox import InboxLag, RecorderFailure
 
 T = TypeVar("T")
+_POLL_S = 0.01
 
 
 @contextmanager
@@ -61,16 +64,14 @@ class _Reader:
         self.ledger = ledger
         self.settings = settings
         self.full_numbers = full_numbers
-        self._has_warned = False
+        self._has_waited = False
 
     @property
     def calls_ledger(self) -> Ledger:
-        """The ledger, to be asked about calls; once, standard error says what it does not know yet."""
-        if not self._has_warned:
-            self._has_warned = True
-            inbox = self.inbox()
-            if inbox is not None and inbox.callbacks:
-                err.print(f"{tr('not in the ledger yet:')} {describe_waiting(inbox)}", soft_wrap=True)
+        """The ledger, to be asked about calls; the first time as of now, as far as `api.read_wait_ms` goes."""
+        if not self._has_waited:
+            self._has_waited = True
+            self._await_recorded()
         return self.ledger
 
     def reveal(self, *target: str | int) -> None:
@@ -80,6 +81,23 @@ class _Reader:
 
     def inbox(self) -> InboxView | None:
         """What waits in the inbox of this machine; None where there is none, or, as standard error says then, it cannot be read."""
+        found = self._read_inbox()
+        return None if found is None else build_inbox_view(*found)
+
+    def _await_recorded(self) -> None:
+        """Wait for what was answered before this; standard error says what the ledger does not have then."""
+        began_us, deadline_s = time.time_ns() // 1000, time.monotonic() + self.settings.api.read_wait_ms / 1000
+        while (found := self._read_inbox()) is not None:
+            waiting, failure = found
+            if waiting.oldest_us is None or waiting.oldest_us > began_us:
+                return
+            if failure is not None or time.monotonic() >= deadline_s:
+                said = describe_waiting(build_inbox_view(waiting, failure))
+                err.print(f"{tr('not in the ledger yet:')} {said}", soft_wrap=True)
+                return
+            time.sleep(_POLL_S)
+
+    def _read_inbox(self) -> "tuple[InboxLag, RecorderFailure | None] | None":
         from answerback.inbox import INBOX_FILE, InboxReader
         from answerback.service.factories import inbox_config
 
@@ -89,7 +107,7 @@ class _Reader:
         try:
             with closing(InboxReader(path)) as reader:
                 logs = [generation.id for generation in reader.generations()]
-                return build_inbox_view(reader.waiting(LogPositions(logs).run(self.ledger)), reader.failure())
+                return reader.waiting(LogPositions(logs).run(self.ledger)), reader.failure()
         except AnswerbackError as error:
             said = tr(
                 "the inbox cannot be read, what waits in it is not known: {problem}", problem=describe_error(error)

@@ -73,8 +73,8 @@ class ApiSettings(Section):
 
     read_wait_ms: Annotated[int, Field(ge=0, le=60_000)] = Field(
         250,
-        description="how long a request of the API or the console waits for callbacks that were answered and are not recorded yet; after that the "
-        "header Answerback-Recorder-Lag says by how many seconds it is behind",
+        description="how long a request of the API or the console, or a command that shows calls, waits for callbacks that were answered "
+        "and are not recorded yet; after that the header Answerback-Recorder-Lag says by how many seconds it is behind",
     )
 
 

@@ -64,7 +64,7 @@ TEXTS: Mapping[str, str] = {
     "private networks that endpoints created through the API may be in, such as 10.0.0.0/8": "通过 API 创建的端点可以位于哪些内网网段，如 10.0.0.0/8",
     "time to finish open attempts at shutdown": "停止时等待进行中的尝试完成的时限",
     "The API.": "API。",
-    "how long a request of the API or the console waits for callbacks that were answered and are not recorded yet; after that the header Answerback-Recorder-Lag says by how many seconds it is behind": "API 或控制台的请求为已应答、尚未写入账本的回调等待多久；超过之后由响应头 Answerback-Recorder-Lag 给出落后的秒数",
+    "how long a request of the API or the console, or a command that shows calls, waits for callbacks that were answered and are not recorded yet; after that the header Answerback-Recorder-Lag says by how many seconds it is behind": "API 或控制台的请求，以及显示通话的命令，为已应答、尚未写入账本的回调等待多久；超过之后由响应头 Answerback-Recorder-Lag 给出落后的秒数",
     "The web console.": "网页控制台。",
     "time zone of the days and hours of statistics; the vendor bills by Beijing time": "统计按天、按小时所用的时区；厂商按北京时间计费",
     "how long a sign-in lasts": "登录后多久失效",
