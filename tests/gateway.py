@@ -370,12 +370,19 @@ class Gateway:
     @contextmanager
     def locked(self, name: str = "inbox.db") -> Iterator[None]:
         """Hold a file's write lock from this process: every commit of the inbox waits, or (`ledger.db`) of the recorder."""
-        with closing(sqlite3.connect(self.data_dir / name, isolation_level=None, timeout=10)) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            finally:
-                connection.execute("ROLLBACK")
+        with locked(self.data_dir / name):
+            yield
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the write lock of a database file from this process."""
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=10)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            connection.execute("ROLLBACK")
 
 
 class Reply(NamedTuple):

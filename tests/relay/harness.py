@@ -153,9 +153,9 @@ def opening_of(data_dir: Path) -> LedgerConfig:
 
 
 @asynccontextmanager
-async def writing(data_dir: Path) -> AsyncIterator[Desk]:
-    """A writer of the ledger there."""
-    desk = Desk(opening_of(data_dir))
+async def writing(data_dir: Path, **config: Any) -> AsyncIterator[Desk]:
+    """A writer of the ledger there; `config`: what it opens it with."""
+    desk = Desk(msgspec.structs.replace(opening_of(data_dir), **config))
     await desk.start()
     try:
         yield desk

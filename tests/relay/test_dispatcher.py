@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from builders import ADMIN, key_press, received, status, wire
 from contract.backends import BACKENDS
+from gateway import locked
 from relay.factories import endpoint, retry_policy
 from relay.harness import (
     QUICK,
@@ -31,10 +32,11 @@ from relay.harness import (
 from relay.receiver import Exchange, Post, Receiver, Script, obey, receiving, saying, whole
 from relay.waiting import in_loop, silence, until
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from answerback.domain.endpoints import DeliveryState, EventType, PayloadFormat
 from answerback.errors import LedgerUnavailable, UnavailableReason
-from answerback.ledger import DeliveryJob
+from answerback.ledger import LEDGER_FILE, DeliveryJob
 from answerback.ledger.backends.postgresql.partition_ids import IDS_PER_MONTH
 from answerback.ledger.commands import FetchDue, ListEndpoints, RecordAttempts
 from answerback.ledger.types import to_us
@@ -640,6 +642,21 @@ async def test_an_endpoint_that_is_gone_is_switched_off(tmp_path: Path) -> None:
         receiver.script = obey
         await harness.endpoint_manager.set_enabled(ADMIN, "crm", enabled=True)
         await harness.settled(2)
+
+
+@in_loop
+async def test_an_endpoint_that_is_gone_gets_nothing_while_the_ledger_is_away(tmp_path: Path) -> None:
+    """One request, however long it takes until the ledger can be told."""
+    gate, impatient = Gate(saying(whole(410, b""))), partial(writing, lock_timeout_s=0.1)
+    async with receiving(gate) as receiver, relaying(tmp_path, writes=impatient) as harness:
+        await harness.endpoint(receiver.url())
+        await harness.record(*[answered(callid) for callid in "abcd"])
+        await until(lambda: reported(receiver, 1))
+        with capture_logs() as logs, locked(tmp_path / LEDGER_FILE):
+            gate.open()
+            await until(lambda: [one for one in logs if one["event"] == "endpoint_not_disabled_yet"][1:])
+        await until(lambda: not harness.endpoint_manager.find("crm").enabled)
+        assert len(receiver.posts) == 1
 
 
 # Left alone

@@ -205,14 +205,6 @@ def everything(data_dir: Path) -> list[str]:
         return [line for line in database.iterdump() if line.startswith("INSERT") and '"write_probes"' not in line]
 
 
-@contextmanager
-def locked(data_dir: Path) -> Iterator[None]:
-    """Somebody else holds the ledger's file."""
-    with closing(sqlite3.connect(data_dir / LEDGER_FILE, isolation_level=None)) as database:
-        database.execute("BEGIN IMMEDIATE")
-        yield
-
-
 def recorded(data_dir: Path, callids: Sequence[str]) -> dict[str, int]:
     """How many callbacks of each call are in the ledger, and 100 for each that came again."""
     counted = select(calls.c.call_key, func.count() + 100 * func.sum(callbacks.c.duplicates))

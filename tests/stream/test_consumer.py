@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+from gateway import locked
 from nats_servers import NatsCluster
 from relay.harness import writer_pids
 from relay.waiting import in_loop, until
@@ -15,7 +16,6 @@ from stream.harness import (
     Recording,
     everything,
     ledger,
-    locked,
     operator,
     publishing,
     raw_callback,
@@ -86,7 +86,7 @@ async def test_ledger_is_away(nats_server: NatsCluster, tmp_path: Path, monkeypa
     async with publishing(wanted) as (stream, publisher), recording(stream, data) as at_work:
         callids = await _published(publisher, 1, "before")
         await _await_recorded(stream, 3, at_work)
-        with locked(data):
+        with locked(data / LEDGER_FILE):
             callids += await _published(publisher, 20)
             await until(lambda: at_work.recorder.failure)
             assert "locked" in str(at_work.recorder.failure)
@@ -108,7 +108,7 @@ async def test_what_a_recorder_has_pulled_is_given_back_at_its_end(nats_server: 
             async with recording(stream, data) as first:
                 callids = await _published(publisher, 1, "before")
                 await _await_recorded(stream, 3, first)
-                lock.enter_context(locked(data))
+                lock.enter_context(locked(data / LEDGER_FILE))
                 callids += await _published(publisher, 20)
                 await until(lambda: first.recorder.failure and stream.metrics.in_flight_batches == 20)
         async with asyncio.timeout(ACK_WAIT_S / 2), recording(stream, data) as second:

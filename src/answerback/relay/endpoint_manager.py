@@ -24,7 +24,14 @@ from answerback.domain.endpoints import (
     HttpExchange,
     validate_secret,
 )
-from answerback.errors import AnswerbackError, ConfigError, InvalidEndpoint, ResourceNotFound, StateConflict
+from answerback.errors import (
+    AnswerbackError,
+    ConfigError,
+    InvalidEndpoint,
+    LedgerUnavailable,
+    ResourceNotFound,
+    StateConflict,
+)
 from answerback.ledger.admin.audit import CONFIG_FILE, GATEWAY, Actor, AuditAction
 from answerback.ledger.admin.endpoints import EndpointDraft, changed_fields, is_retargeted, target_of
 from answerback.ledger.client import LedgerClient
@@ -43,6 +50,7 @@ from answerback.relay.sample_payload import build_sample_payload
 from answerback.relay.sender import WebhookSender, resolve
 from answerback.relay.signing import generate_secret
 
+_DISABLE_RETRY_S = 1.0
 _PORTS = {"http": 80, "https": 443}
 
 log = structlog.get_logger("answerback.relay")
@@ -304,12 +312,18 @@ class EndpointManager:
         return changed
 
     async def _on_endpoint_gone(self, endpoint: Endpoint, reason: str) -> None:
+        """Disable it as soon as the ledger takes that; nothing goes out to it until then, unless it is changed meanwhile."""
         log.error("endpoint_returned_410", endpoint=endpoint.name, reason=reason)
-        try:
-            await self.set_enabled(GATEWAY, endpoint.name, enabled=False, reason=reason)
-        except AnswerbackError:
-            self._dispatcher.resume(endpoint)  # it will answer 410 again
-            raise
+        while (queue := self._dispatcher.queue_for(endpoint.id)) is not None and queue.endpoint == endpoint:
+            try:
+                await self.set_enabled(GATEWAY, endpoint.name, enabled=False, reason=reason)
+            except LedgerUnavailable as error:
+                log.warning("endpoint_not_disabled_yet", endpoint=endpoint.name, error=str(error))
+                await queue.suspend("the endpoint answered 410")
+                await asyncio.sleep(_DISABLE_RETRY_S)
+            except AnswerbackError:
+                self._dispatcher.resume(endpoint)  # it will answer 410 again
+                raise
 
     def _validate(self, config: EndpointConfig, secret: str | None) -> None:
         """Reject at once what could only fail later. Raises InvalidEndpoint that names the field."""
