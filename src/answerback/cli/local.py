@@ -1,27 +1,24 @@
 """`LocalGateway`: what this machine's ledger holds, in the shapes of `answerback.Client`; no gateway has to run."""
 
-import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 from zoneinfo import ZoneInfo
 
-from answerback.api.status_view import build_inbox_view, build_status_view
+from answerback.api.status_view import build_status_view
 from answerback.auth.api_keys import draft_api_key, validate_key_name
-from answerback.cli.language import tr
-from answerback.cli.output import describe_error, describe_waiting, err
+from answerback.cli.local_ledger import LocalLedger
 from answerback.config import Settings
 from answerback.domain.exports import Dataset, FileFormat
 from answerback.domain.models import CallbackKind, Role
 from answerback.domain.statistics import RangeName
-from answerback.errors import AnswerbackError, ConfigError, ResourceNotFound
+from answerback.errors import ConfigError, ResourceNotFound
 from answerback.ledger import Ledger
 from answerback.ledger.admin.audit import CLI_ACTOR, AuditAction, filter_text
 from answerback.ledger.commands import (
     CreateKey,
     DeleteQuarantined,
-    LogPositions,
     RecordAuditEvent,
     RequeueQuarantined,
     RevokeKey,
@@ -33,7 +30,7 @@ from answerback.ledger.read.statistics import select_hours
 from answerback.schemas.alerts import AlertView
 from answerback.schemas.callbacks import CallbackView, QuarantinedBodyView, QuarantinedView, RequeueView
 from answerback.schemas.calls import CallView
-from answerback.schemas.cluster import InboxView, StatusView
+from answerback.schemas.cluster import StatusView
 from answerback.schemas.deliveries import DeliveryView, DeliveryWithAttemptsView
 from answerback.schemas.endpoints import EndpointView
 from answerback.schemas.keys import CreatedKeyView, KeyView
@@ -44,7 +41,6 @@ from answerback.service.ledger_config import open_for_reading
 if TYPE_CHECKING:
     from answerback.client.parameters import CallPaging, DeliveryPaging, ExportFilter, Paging, StatisticsRange
     from answerback.exports import Export
-    from answerback.inbox import InboxLag, RecorderFailure
 
 T = TypeVar("T")
 _POLL_S = 0.01
@@ -54,66 +50,7 @@ _POLL_S = 0.01
 def open_local(settings: Settings, *, full_numbers: bool = False) -> Iterator["LocalGateway"]:
     """Open the ledger of this machine. With `full_numbers`, each reading is in the audit log. Raises AnswerbackError."""
     with open_for_reading(settings) as ledger:
-        yield LocalGateway(_Reader(ledger, settings, full_numbers=full_numbers))
-
-
-class _Reader:
-    """The ledger, the settings, and how numbers are shown."""
-
-    def __init__(self, ledger: Ledger, settings: Settings, *, full_numbers: bool) -> None:
-        self.ledger = ledger
-        self.settings = settings
-        self.full_numbers = full_numbers
-        self._has_waited = False
-
-    @property
-    def calls_ledger(self) -> Ledger:
-        """The ledger, to be asked about calls; the first time as of now, as far as `api.read_wait_ms` goes."""
-        if not self._has_waited:
-            self._has_waited = True
-            self._await_recorded()
-        return self.ledger
-
-    def reveal(self, *target: str | int) -> None:
-        """Record in the audit log that numbers are shown in full, if they are; they are shown only after this. Raises LedgerUnavailable."""
-        if self.full_numbers:
-            RecordAuditEvent(CLI_ACTOR, AuditAction.NUMBERS_REVEALED, target).run(self.ledger)
-
-    def inbox(self) -> InboxView | None:
-        """What waits in the inbox of this machine; None where there is none, or, as standard error says then, it cannot be read."""
-        found = self._read_inbox()
-        return None if found is None else build_inbox_view(*found)
-
-    def _await_recorded(self) -> None:
-        """Wait for what was answered before this; standard error says what the ledger does not have then."""
-        began_us, deadline_s = time.time_ns() // 1000, time.monotonic() + self.settings.api.read_wait_ms / 1000
-        while (found := self._read_inbox()) is not None:
-            waiting, failure = found
-            if waiting.oldest_us is None or waiting.oldest_us > began_us:
-                return
-            if failure is not None or time.monotonic() >= deadline_s:
-                said = describe_waiting(build_inbox_view(waiting, failure))
-                err.print(f"{tr('not in the ledger yet:')} {said}", soft_wrap=True)
-                return
-            time.sleep(_POLL_S)
-
-    def _read_inbox(self) -> "tuple[InboxLag, RecorderFailure | None] | None":
-        from answerback.inbox import INBOX_FILE, InboxReader
-        from answerback.service.factories import inbox_config
-
-        path = inbox_config(self.settings).directory / INBOX_FILE
-        if not path.exists():
-            return None
-        try:
-            with closing(InboxReader(path)) as reader:
-                logs = [generation.id for generation in reader.generations()]
-                return reader.waiting(LogPositions(logs).run(self.ledger)), reader.failure()
-        except AnswerbackError as error:
-            said = tr(
-                "the inbox cannot be read, what waits in it is not known: {problem}", problem=describe_error(error)
-            )
-            err.print(said, soft_wrap=True, markup=False)
-            return None
+        yield LocalGateway(LocalLedger(ledger, settings, full_numbers=full_numbers))
 
 
 class LocalPages(Generic[T]):
@@ -141,7 +78,7 @@ class LocalPages(Generic[T]):
 class _LocalResource:
     """Operations on one reader."""
 
-    def __init__(self, reader: _Reader) -> None:
+    def __init__(self, reader: LocalLedger) -> None:
         self._reader = reader
 
     def _view(self, view: Callable[..., T]) -> Callable[[Any], T]:
@@ -284,7 +221,7 @@ class LocalExport:
 class LocalGateway:
     """What of a gateway's /v1 can be done without it."""
 
-    def __init__(self, reader: _Reader) -> None:
+    def __init__(self, reader: LocalLedger) -> None:
         self._reader = reader
         self.calls = LocalCalls(reader)
         self.deliveries = LocalDeliveries(reader)
