@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from time import time_ns
 
@@ -11,10 +11,12 @@ from relay.harness import answered
 from relay.waiting import in_loop, until
 from structlog.testing import capture_logs
 
-from answerback.domain.batches import BatchItem
+from answerback.domain.batches import BatchItem, decode_batch
 from answerback.errors import LedgerUnavailable
-from answerback.inbox import Inbox
+from answerback.inbox import INBOX_FILE, Inbox, InboxReader
 from answerback.intake import GroupCommitter, IntakeMetrics
+
+MIB = 1024 * 1024
 
 
 @asynccontextmanager
@@ -56,6 +58,22 @@ async def test_many_callbacks_at_a_time_press(tmp_path: Path) -> None:
             assert await submit(f"few-{n}", 2) == {False}
         assert any([True in await submit(f"many-{n}", 5000) for n in range(8)])
         assert not committer.under_pressure
+
+
+@in_loop
+async def test_large_bodies_go_in_small_batches(tmp_path: Path) -> None:
+    """However many wait: a row of the log is bounded in bytes, but for a body that is larger alone. None is lost, and none overtakes."""
+    sizes_mib = [1] * 19 + [20] + [5, 3, 1]
+    async with committing(tmp_path) as committer:
+        appended: asyncio.Queue[LedgerUnavailable | None] = asyncio.Queue()
+        for size_mib in sizes_mib:
+            committer.submit(BatchItem("default", bytes(size_mib * MIB), time_ns() // 1000), appended.put_nowait)
+        assert {await appended.get() for _ in sizes_mib} == {None}
+    with closing(InboxReader(tmp_path / INBOX_FILE)) as reader:
+        (generation,) = reader.generations()
+        rows = reader.read(generation, 0, 100, 1024 * MIB)
+    batches = [[len(item.raw) // MIB for item in decode_batch(row.payload or b"").items] for row in rows]
+    assert batches == [[1] * 8, [1] * 8, [1] * 3, [20], [5, 3], [1]]
 
 
 @in_loop

@@ -7,6 +7,7 @@ there is none. All of it happens in the event loop; the commits happen behind `C
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Protocol
 
 import structlog
@@ -15,6 +16,7 @@ from answerback.domain.batches import BatchItem
 from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.intake.metrics import IntakeMetrics
 
+_BATCH_BYTES = 8 * 1024 * 1024
 _PROBE_EVERY_S = 1.0
 _WATCH_EVERY_S = 0.25
 _PRESSURE_BATCH_SIZE, _PRESSURE_PER_S = 8.0, 2_000.0  # a slow disk alone makes large batches, too
@@ -118,7 +120,8 @@ class GroupCommitter:
     def _dispatch(self) -> None:
         self._dispatching = False
         while self._gathering and len(self._commits) < self._in_flight:
-            batch, self._gathering = self._gathering[: self.max_batch], self._gathering[self.max_batch :]
+            count = self._next_size()
+            batch, self._gathering = self._gathering[:count], self._gathering[count:]
             try:
                 commit = self._log.append([item for item, _ in batch])
             except Exception as error:  # noqa: BLE001  # a bug of ours is logged there
@@ -126,6 +129,11 @@ class GroupCommitter:
                 continue
             self._commits[commit] = (time.monotonic(), batch)
             commit.add_done_callback(self._on_committed)
+
+    def _next_size(self) -> int:
+        """How many go together: as many as are allowed, and fit, but for the first."""
+        sums = accumulate(len(item.raw) for item, _ in self._gathering[: self.max_batch])
+        return max(1, sum(size_bytes <= _BATCH_BYTES for size_bytes in sums))
 
     def _on_committed(self, commit: CommitFuture) -> None:
         """Send the next batch off, then answer everybody in this one."""
