@@ -1,6 +1,7 @@
 """From the intake's end of the stream into a real ledger."""
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
@@ -40,11 +41,12 @@ async def test_the_doctor_says_what_nobody_records(
     settings = Settings.model_validate({"server": {"data_dir": tmp_path}, "stream": streams})
     async with publishing(wanted) as (_, publisher):
         await publisher.append([raw_callback("a")])
-        for late_s, level, words in ((60.0, "ok", "1 batches"), (-1.0, "warning", "the oldest for 0 s")):
+        for late_s, level, words in ((600.0, "ok", "1 batches"), (-1.0, "warning", r"the oldest for \d+ s")):
             monkeypatch.setattr(doctor, "LATE_S", late_s)
             found = await asyncio.to_thread(lambda: [*doctor.run_checks(settings)])
             (stream,) = [one for one in found if one.check == "stream"]
-            assert (stream.level, words in stream.finding, "recorder" in stream.remedy) == (level, True, level != "ok")
+            assert re.search(words, stream.finding), stream.finding
+            assert (stream.level, "recorder" in stream.remedy) == (level, level != "ok")
 
 
 @in_loop
