@@ -140,9 +140,7 @@ class PostgreSQL:
     def kill(self) -> None:
         """SIGKILL to all its processes, as if the machine had crashed; its data stay as they are."""
         self.process.send_signal(signal.SIGSTOP)  # so that it starts no process while the others are killed
-        pids = self.processes
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+        pids = self._signal(signal.SIGKILL)
         self._wait()
         while any(_holds_files(pid) for pid in pids):
             time.sleep(0.002)
@@ -154,13 +152,19 @@ class PostgreSQL:
     def pause(self) -> None:
         """SIGSTOP to all its processes: connections are accepted by the kernel, and nothing is ever answered."""
         self.process.send_signal(signal.SIGSTOP)
-        for pid in self.processes:
-            os.kill(pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let it go on where `pause` has stopped it."""
-        for pid in self.processes:
-            os.kill(pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> list[int]:
+        """Send it to all its processes, and return them; those of ended connections are gone meanwhile."""
+        pids = self.processes
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        return pids
 
     def close(self) -> None:
         """Kill it where it still runs, and remove everything of it."""
