@@ -88,9 +88,11 @@ def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
 
     But for the watchdog: `ANSWERBACK_WATCHDOG=1 pytest tests/acceptance` fails wherever a request holds the event loop.
     An unsafe place is allowed, so that the tests run where /tmp is in memory; "" takes that back. Whoever runs the tests has no profiles.
+    A read waits for what was answered before it, however busy the machine is that runs the tests.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS) or name == WATCHDOG}
     given = {
+        "ANSWERBACK_API__READ_WAIT_MS": "10000",
         "ANSWERBACK_LEDGER__ALLOW_UNSAFE_FILESYSTEM": "true",
         "ANSWERBACK_PROFILE_DIR": "/nonexistent",
         "COLUMNS": "240",
@@ -224,8 +226,9 @@ class Gateway:
 
     @property
     def stderr(self) -> str:
-        """What the last start has written to standard error so far."""
-        return self._log("err").read_text()
+        """The lines that the last start has written to standard error so far; the last may be half written."""
+        whole, end, _ = self._log("err").read_text().rpartition("\n")
+        return whole + end
 
     def _log(self, name: str) -> Path:
         return self.data_dir.with_name(f"{self.data_dir.name}-{self._starts}.{name}")
