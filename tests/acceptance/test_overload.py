@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from gateway import OK, Gateway, Wire, prompt, request
+from receivers.process import await_true
 
 PENDING = 8
 COMMIT_TIMEOUT_S = 1.5
@@ -74,7 +75,8 @@ def test_a_flood_of_junk_is_bounded_and_counted(data_dir: Path) -> None:
             assert (answer.status_code, answer.json()["result"]) == (400, 3003)
         assert gateway.rows("SELECT count(*), sum(size_bytes), min(id) FROM quarantine") == [(10, 10_000, 1)]
         assert gateway.post(prompt("after")).content == OK
-        assert 'answerback_callbacks_total{disposition="dropped"} 20.0' in gateway.get("/metrics").text
+        dropped = 'answerback_callbacks_total{disposition="dropped"} 20.0'
+        await_true(lambda: dropped in gateway.get("/metrics").text)  # counted once the writer has said so
         gateway.kill()
         gateway.start()
         gateway.post(b"junk after the restart")

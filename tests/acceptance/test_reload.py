@@ -18,7 +18,7 @@ import msgspec
 import pytest
 from builders import received, status
 from ending import ending
-from gateway import COMMAND, OK, Gateway, environment, prompt, run
+from gateway import COMMAND, OK, START_TIMEOUT_S, Gateway, environment, prompt, run
 from postgresql import shared_server
 from receivers.process import Receive, Receiver, await_true
 
@@ -251,7 +251,7 @@ def test_a_gateway_works_where_it_cannot_say_so(tmp_path: Path) -> None:
     command = ending(COMMAND, "serve", "--port", "0", "--data-dir", data)
     with subprocess.Popen(command, stdin=ours, stdout=ours, stderr=ours, env=environment()) as gateway:
         os.close(ours)
-        await_true((data / "gateway-url").exists)
+        await_true((data / "gateway-url").exists, timeout_s=START_TIMEOUT_S)
         answer = httpx.post(f"{(data / 'gateway-url').read_text().strip()}/voice/callback", content=prompt("unheard"))
         assert answer.content == OK
         gateway.terminate()

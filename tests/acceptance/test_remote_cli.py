@@ -312,8 +312,9 @@ def test_what_changes_something_works_from_afar(laptop: Laptop, receive: Receive
     assert do("endpoints", "add", "here", receiver.url)["secret"].startswith("whsec_")
     assert do("endpoints", "test", "here")["delivered"]
     assert gateway.post(prompt("delivered")).content == OK
-    receiver.await_taken(2)
-    delivered = do("deliveries", "list", "--endpoint", "here")["items"][0]
+    arrived = ("deliveries", "list", "--endpoint", "here", "--state", "delivered")
+    await_true(lambda: do(*arrived)["items"])
+    delivered = do(*arrived)["items"][0]
     assert do("deliveries", "replay", str(delivered["id"]))["callid"] == "delivered"
     assert do("deliveries", "replay", "--endpoint", "here", "--all-dead")["status"] == "done"
     receiver.await_taken(3)

@@ -44,6 +44,11 @@ def asked(gateway: Gateway, path: str) -> httpx.Response:
     return gateway.client.get(path, headers={"Authorization": f"Bearer {ADMIN_KEY}"})
 
 
+def roles_at(gateway: Gateway) -> list[str]:
+    """The roles of all processes whose heartbeats a process knows."""
+    return sorted(role for one in asked(gateway, "/v1/status").json()["instances"] for role in one["roles"])
+
+
 @pytest.mark.timeout(180)
 def test_a_callback_goes_through_four_processes(tmp_path: Path, nats: NatsCluster, receive: Receive) -> None:
     """Answered by one, recorded by another, delivered by a third and shown by a fourth, in order."""
@@ -66,13 +71,7 @@ def test_a_callback_goes_through_four_processes(tmp_path: Path, nats: NatsCluste
         assert [one.document["data"]["callback"]["kind"] for one in taken] == ["prompt", "key"]
         call = asked(api, "/v1/calls/street").json()
         assert (call["outcome"], call["keys"]) == ("answered", ["5"])
-        status = asked(api, "/v1/status").json()
-        assert sorted(role for instance in status["instances"] for role in instance["roles"]) == [
-            "api",
-            "intake",
-            "recorder",
-            "relay",
-        ]
+        await_true(lambda: roles_at(api) == ["api", "intake", "recorder", "relay"], lambda: f"{roles_at(api)}")
         refused = intake.post(b"{")
         assert (refused.status_code, refused.json()["result"]) == (400, 3003)
         await_true(
