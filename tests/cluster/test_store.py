@@ -32,7 +32,7 @@ pytestmark = pytest.mark.timeout(300)
 @pytest.fixture(scope="module")
 def cluster(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A PostgreSQL with its standby, and two gateways that do everything."""
-    settings = {"ANSWERBACK_LEDGER__URL": pair.url, "ANSWERBACK_INTAKE__COMMIT_TIMEOUT_S": "2.5"}
+    settings = {"ANSWERBACK_LEDGER__URL": pair.url}
     roles = {"first": ALL, "second": ALL}
     home = tmp_path_factory.mktemp("gateways")
     with Deployment(home, roles, pair.rows, settings, in_order=False) as deployment:  # each records what it was told

@@ -17,6 +17,7 @@ from crash.load import Load, check, check_rows
 from gateway import Gateway
 from postgresql import PostgreSQL
 from receivers.process import await_true
+from relay.waiting import until
 
 SETTLE_TIMEOUT_S = 120.0
 
@@ -58,7 +59,7 @@ async def _load_while(away: Away, load: Load, gateway: Gateway, away_s: float) -
     with away():
         before = len(load.answered)
         await asyncio.sleep(away_s)  # how long it is away is what is tested
-        assert len(load.answered) > before + 20 * away_s
+        await until(lambda: len(load.answered) > before + 20 * away_s)
         assert gateway.get("/readyz").status_code == 200
     await load.go_on()
     load.stop()
