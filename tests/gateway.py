@@ -244,8 +244,8 @@ class Gateway:
 
     def kill(self) -> None:
         """SIGKILL to it and its helpers: no farewell of anybody's."""
+        self.send_signal(signal.SIGSTOP)  # so that neither sees the other end, and none is started meanwhile
         helpers = self.helpers
-        self.send_signal(signal.SIGSTOP)  # so that neither sees the other end
         for helper in helpers:
             with suppress(ProcessLookupError):
                 os.kill(helper, signal.SIGKILL)
