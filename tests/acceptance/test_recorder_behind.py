@@ -6,14 +6,17 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Timer
 from typing import Any, TypeVar
 
+import httpx
 import pytest
 from console_client import ConsoleClient, signed_in
 from gateway import OK, Gateway, prompt, run
+from ports import port_of, reserve_port
 
 T = TypeVar("T")
 BEHIND_S = 3.0
@@ -85,6 +88,30 @@ def test_a_command_waits_for_what_was_answered_before(tmp_path: Path) -> None:
         done = run("calls", "show", "a", "--json", "--data-dir", "data", cwd=tmp_path, settings=settings)
         assert (done.returncode, done.stderr) == (0, "")
         assert json.loads(done.stdout)["callid"] == "a"
+
+
+def test_who_asks_before_the_ledger_is_open_is_told_as_well(tmp_path: Path) -> None:
+    """A read that comes amid the start says that what was answered before it is not recorded yet."""
+    with reserve_port() as port:
+        options = ["--port", str(port_of(port))]
+        with Gateway(tmp_path / "data", settings=SETTINGS, options=options) as gateway, gateway.locked("ledger.db"):
+            assert gateway.post(prompt("left")).content == OK
+            gateway.kill()
+            gateway.spawn()
+            headers = {"Authorization": f"Bearer {gateway.key}"}
+            with httpx.Client(
+                base_url=gateway.url, headers=headers, timeout=30.0, trust_env=False, verify=False
+            ) as client:
+                answer = awaited(lambda: asked(client, "/v1/calls/left"))
+            assert answer.status_code == 404
+            assert float(answer.headers["answerback-recorder-lag"]) > 0
+
+
+def asked(client: httpx.Client, path: str) -> httpx.Response | None:
+    """The answer to a question; None where nobody listens yet."""
+    with suppress(httpx.ConnectError):
+        return client.get(path)
+    return None
 
 
 def command(gateway: Gateway, *arguments: str) -> tuple[str, str]:

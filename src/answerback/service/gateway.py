@@ -284,13 +284,17 @@ class Gateway:
             base_path(self._settings),
         )
 
-    def _lazy_app(self, build: "Callable[[Backend], Any]") -> ReadBarrier:
-        app = LazyApp(lambda: build(cast("Backend", self._backend)), self._is_settled, self._unavailable)
+    def _lazy_app(self, build: "Callable[[Backend], Any]") -> LazyApp:
+        app = LazyApp(
+            lambda: ReadBarrier(build(cast("Backend", self._backend)), self._catch_up),
+            self._is_settled,
+            self._unavailable,
+        )
         self._lazy_apps.append(app)
-        return ReadBarrier(app, self._catch_up)
+        return app
 
     async def _catch_up(self) -> float:
-        return 0.0 if self._backend is None else await self._backend.catch_up(self._settings.api.read_wait_ms / 1000)
+        return await cast("Backend", self._backend).catch_up(self._settings.api.read_wait_ms / 1000)
 
     def _unavailable(self) -> str | None:
         """Why there is nothing to be seen yet."""
