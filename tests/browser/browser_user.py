@@ -6,11 +6,12 @@ from http.cookiejar import Cookie
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Dialog, Locator, Page, Request
+from playwright.sync_api import BrowserContext, ConsoleMessage, Dialog, Locator, Page, Request, expect
 
 from answerback.console.texts import texts
 
 _PATIENCE_MS = 10_000
+expect.set_options(timeout=_PATIENCE_MS)
 _MISFITS = """() => {
   const shut = ".unseen, details:not([open]) > :not(summary)";
   const names = "button, .button, .state, .tag, .sections a, .switch a, h1, h2, h3, label, legend, dt, .tile dd, .tiles dd";

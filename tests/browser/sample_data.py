@@ -15,7 +15,7 @@ _REASONS = {1: "关机", 8: "空号", 11: "其他", 18: "网络忙"}
 
 
 def fill(gateway: Gateway, tokens: Mapping[str, str]) -> None:
-    """Post it all, and wait until the endpoint that accepts has all its deliveries."""
+    """Post it all."""
     now = int(time.time())
     posts: list[tuple[bytes, str | None]] = []
     for n in range(70):

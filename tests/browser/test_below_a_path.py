@@ -1,7 +1,6 @@
 """The console below a path of a site that has others: the real nginx in front, which takes the path off or leaves it."""
 
 import re
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from deploy.files import program
 from ending import ending
 from gateway import CALLBACK, OK, Gateway, prompt
 from playwright.sync_api import Browser, expect
+from ports import port_of, reserve_port
 
 BASE = "/answerback"
 TOKEN = "tok-alerts-3k5Jq0ZtV2"
@@ -61,17 +61,19 @@ class Site(NamedTuple):
     ways: dict[str, str]
 
 
-def _free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port: int = free.getsockname()[1]
-        return port
+@pytest.fixture(scope="module")
+def ports() -> Iterator[dict[str, int]]:
+    """Where the proxies listen."""
+    with reserve_port() as taken_off, reserve_port() as left:
+        yield {"taken off": port_of(taken_off), "left": port_of(left)}
 
 
 @pytest.fixture(scope="module", params=[BASE, pytest.param("/console", marks=pytest.mark.soak)])
-def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, ports: dict[str, int]
+) -> Iterator[Site]:
     """One gateway, and a proxy of each kind; a path that is called as one of ours is no harder."""
     home, base = tmp_path_factory.mktemp("site"), request.param
-    ports = {"taken off": _free_port(), "left": _free_port()}
     ways = {way: f"http://127.0.0.1:{port}{base}" for way, port in ports.items()}
     config = home / "answerback.toml"
     config.write_text(f'[server]\npublic_url = "{ways["taken off"]}/"\n[channels.alerts]\ntoken = "{TOKEN}"\n')

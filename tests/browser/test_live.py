@@ -1,6 +1,5 @@
 """Live: what happens is on the screen at once, for everybody who looks, and after the gateway was away."""
 
-import socket
 import time
 from collections.abc import Iterator
 
@@ -9,8 +8,8 @@ from browser.browser_user import BrowserUser
 from browser.conftest import OpenBrowserUser
 from gateway import OK, Gateway, prompt
 from playwright.sync_api import Locator, expect
+from ports import port_of, reserve_port
 
-SOON_MS = 4_000
 AWAY_MS = 15_000
 DRAIN_S = 5.0
 
@@ -18,10 +17,11 @@ DRAIN_S = 5.0
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway of its own, on a port that it comes back to."""
-    with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        port = reserved.getsockname()[1]
-    with Gateway(tmp_path_factory.mktemp("live") / "data", options=["--port", str(port)]) as gateway:
+    data_dir, settings = tmp_path_factory.mktemp("live") / "data", {"ANSWERBACK_INTAKE__SHUTDOWN_TIMEOUT_S": "30"}
+    with (
+        reserve_port() as port,
+        Gateway(data_dir, settings=settings, options=["--port", str(port_of(port))]) as gateway,
+    ):
         yield gateway
 
 
@@ -49,7 +49,7 @@ def test_a_callback_shows_up_for_everybody(visit: OpenBrowserUser, gateway: Gate
     ending = f"10{locale.count('z')}0"
     call(gateway, f"seen-{locale}", f"1381234{ending}")
     for user in two:
-        expect(line(user, ending)).to_have_count(1, timeout=SOON_MS)
+        expect(line(user, ending)).to_have_count(1)
         first = user.page.locator(".line").first
         assert ending in first.inner_text()
         assert user.w["outcome_answered"] in first.inner_text()
@@ -66,7 +66,7 @@ def test_a_pause_holds_back(visit: OpenBrowserUser, gateway: Gateway, locale: st
     user.press(user.w["live_pause"], stays=True)
     ending = f"20{locale.count('z')}0"
     call(gateway, f"held-{locale}", f"1381234{ending}")
-    expect(state).to_contain_text(user.w["live_buffered"] % 1, timeout=SOON_MS)
+    expect(state).to_contain_text(user.w["live_buffered"] % 1)
     expect(line(user, ending)).to_have_count(0)
     user.press(user.w["live_go_on"], stays=True)
     expect(line(user, ending)).to_have_count(1)
@@ -78,7 +78,7 @@ def test_it_goes_on_after_the_gateway_was_away(visit: OpenBrowserUser, gateway: 
     """An open page does not hold up the end; it says that it is cut off, and comes back by itself without a gap."""
     user = watch(visit(gateway.key))
     call(gateway, "before", "13812343000")
-    expect(line(user, "3000")).to_have_count(1, timeout=SOON_MS)
+    expect(line(user, "3000")).to_have_count(1)
     began_s = time.monotonic()
     assert gateway.terminate() == 0
     assert time.monotonic() - began_s < DRAIN_S
@@ -86,9 +86,9 @@ def test_it_goes_on_after_the_gateway_was_away(visit: OpenBrowserUser, gateway: 
     gateway.start()
     call(gateway, "meanwhile", "13812343001")
     expect(user.page.locator("#live-state")).to_have_text(user.w["live_on"], timeout=AWAY_MS)
-    expect(line(user, "3001")).to_have_count(1, timeout=SOON_MS)
+    expect(line(user, "3001")).to_have_count(1)
     call(gateway, "after", "13812343002")
-    expect(line(user, "3002")).to_have_count(1, timeout=SOON_MS)
+    expect(line(user, "3002")).to_have_count(1)
     expect(line(user, "3000")).to_have_count(1)
     user.forgive("ERR_CONNECTION_REFUSED")
     user.forgive("ERR_INCOMPLETE_CHUNKED_ENCODING")
