@@ -20,6 +20,7 @@ import psutil
 import pytest
 from forking import launch
 from gateway import OK, SEED, Gateway, environment, failure, key_press, prompt, run
+from ports import port_of, reserve_port
 from receivers.process import await_true
 
 TOKEN = "tok-alerts-3k5Jq0ZtV2"
@@ -51,7 +52,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """Three calls, one of them in two channels, and two bodies in quarantine, left by SIGKILL."""
+    """Three calls, one of them in two channels, and two bodies in quarantine, left by SIGKILL a minute ago."""
     place = Place(tmp_path_factory.mktemp("place"))
     with Gateway(place.data_dir, settings={"ANSWERBACK_CHANNELS__ALERTS__TOKEN": TOKEN}) as running:
         for body in (prompt("call-1", mobile=NUMBER), key_press("call-1", "7"), failure("call-2", failure_code=5)):
@@ -61,6 +62,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
         assert running.post(b"[1]").status_code == 400
         assert running.post(prompt("call-4", mobile=NUMBER, result="8")).status_code == 400
         running.await_recorded()
+    with closing(sqlite3.connect(place.data_dir / "ledger.db")) as ledger, ledger:
+        ledger.execute(
+            "UPDATE instances SET heartbeat_us = heartbeat_us - 60000000"
+        )  # it does not fall silent meanwhile
     return place
 
 
@@ -176,9 +181,8 @@ def test_send_reports_a_rejection(gateway: Gateway) -> None:
 
 def test_send_reports_that_nobody_listens(tmp_path: Path) -> None:
     """Where nobody answers the exit status is 1, without a stack trace."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        port = listener.getsockname()[1]
-    done = run("send", f"http://127.0.0.1:{port}/voice/callback", cwd=tmp_path)
+    with reserve_port() as nobody:
+        done = run("send", f"http://127.0.0.1:{port_of(nobody)}/voice/callback", cwd=tmp_path)
     assert done.returncode == 1
     assert "no answer: Connection refused" in done.stdout
     assert done.stderr == ""

@@ -167,7 +167,7 @@ def move(source: Store, target: Store, old: Gateway, receiver: Receiver) -> list
         count = len(answered())
         while len(answered()) < count + 20:
             time.sleep(0.01)
-        receiver.kill()
+        receiver.stop()
         while len(answered()) < count + 40:
             time.sleep(0.01)
     assert old.terminate() == 0

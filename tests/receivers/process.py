@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from forking import RECEIVER, Forked, launch
+from ports import port_of, reserve_port
 
 LONGEST_PAUSE_S = 0.05
 
@@ -58,10 +58,8 @@ class Receiver:
     """
 
     def __init__(self, home: Path, name: str = "receiver", **options: object) -> None:
-        self._reservation = socket.socket()  # bound and not listening: a connection is refused, the port is ours
-        self._reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._reservation.bind(("127.0.0.1", 0))
-        self.port: int = self._reservation.getsockname()[1]
+        self._reservation = reserve_port()
+        self.port = port_of(self._reservation)
         self.name = name
         self.scheme = "https" if "certificate" in options else "http"
         self._log = home / f"{name}-{self.port}.jsonl"
@@ -112,6 +110,13 @@ class Receiver:
         """SIGKILL to it, if it runs."""
         if self._process is not None:
             self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def stop(self) -> None:
+        """SIGTERM to it, if it runs: unlike one that is killed it has answered what it took, if it is not a slow one."""
+        if self._process is not None:
+            self._process.terminate()
             self._process.wait()
             self._process = None
 

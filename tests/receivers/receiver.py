@@ -9,6 +9,7 @@ import base64
 import contextlib
 import json
 import os
+import signal
 import ssl
 import sys
 import time
@@ -147,7 +148,8 @@ def tls(options: argparse.Namespace) -> ssl.SSLContext | None:
 
 
 async def serve(options: argparse.Namespace) -> None:
-    """Listen until killed."""
+    """Listen until killed, or until SIGTERM, which ends it between two requests."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, os._exit, 0)
     receiver = Receiver(options)
     server = await asyncio.start_server(receiver.talk, "127.0.0.1", options.port, ssl=tls(options), backlog=1024)
     sys.stdout.write("listening\n")
