@@ -82,7 +82,7 @@ def test_the_record_of_the_vendors_example(filled: Gateway) -> None:
     first_seen, updated = (datetime.fromisoformat(call.pop(name)) for name in ("first_seen_at", "updated_at"))
     assert first_seen == updated
     assert first_seen.utcoffset() is not None
-    assert abs(first_seen.timestamp() - time.time()) < 100
+    assert abs(first_seen.timestamp() - time.time()) < 600  # the fixture may be minutes old; no time zone is so near
     assert call == {
         "callid": "xxxxxx",
         "channel": "default",
@@ -314,12 +314,12 @@ def test_the_metrics_count_what_was_sent(data_dir: Path) -> None:
         running.client.get("/voice/callback")
         running.post(b"x" * 70_000)
         running.post(SEED, "no-such-token")
-        running.metrics()
-        answer = running.client.get("/metrics")
-    assert answer.headers["content-type"].startswith("text/plain")
+        running.get("/v1/calls")  # all is recorded, and counted
+        text = running.metrics()
+        assert running.client.head("/metrics").headers["content-type"].startswith("text/plain")
     values = {
         (sample.name, *sorted(sample.labels.values())): sample.value
-        for family in text_string_to_metric_families(answer.text)
+        for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
     expected = {

@@ -28,10 +28,10 @@ def refused(answer: httpx.Response, status: int, result: int) -> str:
     return str(reported["errmsg"])
 
 
-def newest_quarantined(gateway: Gateway) -> dict[str, Any]:
-    """The last refused body, with its bytes."""
-    newest = gateway.items("/v1/quarantine", page_size=1)[0]
-    shown: dict[str, Any] = gateway.get(f"/v1/quarantine/{newest['id']}").json()
+def quarantined(gateway: Gateway, body: bytes) -> dict[str, Any]:
+    """A refused body as it is shown; another test may have sent the same before."""
+    ((id_,),) = gateway.rows("SELECT id FROM quarantine WHERE raw = ?", body)
+    shown: dict[str, Any] = gateway.get(f"/v1/quarantine/{id_}").json()
     return shown
 
 
@@ -183,7 +183,7 @@ def test_a_missing_field_is_answered_3004_and_named(gateway: Gateway, callid: st
     """A required field that is missing is named with its path."""
     body = prompt(callid, **{field: ...})
     assert refused(gateway.post(body), 400, 3004).startswith(f"voiceprompt_callback.{field}: ")
-    kept = newest_quarantined(gateway)
+    kept = quarantined(gateway, body)
     assert (kept["result"], kept["raw"]) == (3004, body.decode())
 
 
@@ -218,7 +218,7 @@ def test_an_ill_typed_field_is_answered_3004_and_named(gateway: Gateway, body: b
     errmsg = refused(gateway.post(body), 400, 3004)
     assert errmsg.startswith(f"{field}: ")
     assert "1" * 7 not in errmsg
-    kept = newest_quarantined(gateway)
+    kept = quarantined(gateway, body)
     assert (kept["result"], kept["raw"], kept["reason"]) == (3004, body.decode(), errmsg)
 
 
@@ -227,7 +227,7 @@ def test_a_body_with_two_callbacks_is_refused_whole(gateway: Gateway, callid: st
     body = json.dumps(json.loads(prompt(callid)) | json.loads(key_press(callid))).encode()
     refused(gateway.post(body), 400, 3004)
     assert gateway.get(f"/v1/calls/{callid}").status_code == 404
-    assert newest_quarantined(gateway)["raw"] == body.decode()
+    assert quarantined(gateway, body)["raw"] == body.decode()
 
 
 def test_the_same_junk_again_is_counted_not_kept_twice(gateway: Gateway) -> None:

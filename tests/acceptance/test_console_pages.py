@@ -497,6 +497,7 @@ def test_rows_that_are_lost_are_not_offered_to_be_requeued(beginning: Beginning)
 
 def learn(gateway: Gateway, body: bytes, meaning: bytes) -> None:
     """Have a quarantined body mean something, as if the program had learnt to read it."""
+    gateway.await_recorded()
     with closing(sqlite3.connect(gateway.ledger, timeout=10)) as connection, connection:
         connection.execute("UPDATE quarantine SET raw = ? WHERE raw = ?", (meaning, body))
 
@@ -571,7 +572,7 @@ def test_a_test_shows_what_the_endpoint_answered(admin: ConsoleClient, receiver:
         words in shown
         for words in ("The test event was accepted", f"POST {receiver.url}", "webhook-id: test_", "HTTP 200")
     )
-    assert len(receiver.await_taken(before + 1)) == before + 1
+    assert sum(one.id.startswith("test_") for one in receiver.taken[before:]) == 1
 
 
 def test_an_endpoint_of_the_config_file_is_only_switched_and_tested(admin: ConsoleClient, gateway: Gateway) -> None:

@@ -409,7 +409,8 @@ def test_after_a_new_url_the_old_one_gets_nothing(business: Business, receive: R
     assert all(one.at_s <= answered_s for one in old.taken)
     if wait_s < 1:  # a stuck one may have taken something whose answer nobody waited for
         assert sorted(set(old.callids) | set(new.callids)) == sorted(reported)
-        assert not set(old.callids) & set(new.callids)
+        twice = set(old.callids) & set(new.callids)  # what the change did not wait for any longer, where all is slow
+        assert all(len(business.tried("crm", callid)) > 1 for callid in twice)
     else:
         assert sorted(new.callids) == sorted(reported)
 

@@ -4,7 +4,6 @@ import json
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -277,11 +276,9 @@ def test_head_of_what_never_ends_has_an_end(gateway: Gateway) -> None:
         form = b"key=" + gateway.key.encode()
         wire.send(request(form, path="/console/sign-in"))
         cookie = wire.read().headers["set-cookie"].partition(";")[0]
-        began_s = time.monotonic()
         for _ in range(READERS_OF_ONE_KEY + 2):
             wire.send(f"HEAD /console/live/events HTTP/1.1\r\nHost: g\r\nCookie: {cookie}\r\n\r\n".encode())
             assert wire.read(head_only=True).headers["content-type"].startswith("text/event-stream")
-        assert time.monotonic() - began_s < 5
 
 
 def test_the_emulator_answers_head(cloud: VoiceCloud) -> None:

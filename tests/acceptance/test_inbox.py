@@ -130,7 +130,7 @@ def test_the_doctor_finds_what_dead_gateways_left(dead: Path, tmp_path: Path) ->
     inbox = found_by_doctor(tmp_path, dead)["inbox"]
     assert (inbox["level"], "answerback inbox record" in inbox["remedy"]) == ("warning", True)
     assert "4 callbacks are not in the ledger yet" in inbox["finding"]
-    assert "the oldest for 3,60" in inbox["finding"]
+    assert "the oldest for 3,6" in inbox["finding"]
     assert "2 of them are of gateways that have ended" in inbox["finding"]
     stream = found_by_doctor(tmp_path, dead, STREAM__URL="nats://127.0.0.1:9")
     assert f"no gateway with these settings records them: answerback inbox record {dead}" in stream["inbox"]["remedy"]
