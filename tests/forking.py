@@ -190,8 +190,8 @@ class WriterProcess:
 
     DEVNULL = subprocess.DEVNULL
     TimeoutExpired = subprocess.TimeoutExpired
-    pids: ClassVar[set[int]] = set()
-    """Of all that were started."""
+    started: ClassVar[list[Forked]] = []
+    """All of them; whose `returncode` is known has ended, and its id may be another's by now."""
 
     @classmethod
     def Popen(cls, _command: list[str], *, pass_fds: Sequence[int], **_: Any) -> Forked:  # noqa: N802  # subprocess's name
@@ -199,7 +199,7 @@ class WriterProcess:
         order = {"command": [WRITER], "cwd": "/", "environment": dict(os.environ), "executed": False}
         with open(os.devnull, "rb") as nothing:  # noqa: PTH123  # as subprocess does
             forked = _server.start(order, [nothing.fileno(), 1, 2, *pass_fds])
-        cls.pids.add(forked.pid)
+        cls.started.append(forked)
         return forked
 
 

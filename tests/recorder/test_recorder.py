@@ -74,6 +74,7 @@ async def test_it_hardly_rests_where_deliveries_follow(
 ) -> None:
     """Who waits for deliveries is not made to wait for others, even where the last few went to no endpoint."""
     monkeypatch.setattr("answerback.recorder.recorder._REST_S", 3600.0)
+    monkeypatch.setattr("answerback.recorder.recorder._DELIVERING_S", 60.0)
     delivery_helpers.endpoint(ledger, kinds=(CallbackKind.KEY,))
     async with opened(tmp_path) as inbox, recording(inbox, InlineClient(ledger)) as (recorder, _):
         for callback in (key_press(callid="a"), status(callid="b"), status(callid="c"), key_press(callid="d")):
@@ -214,13 +215,12 @@ async def test_a_second_recorder_stops_until_the_first_has_ended(
 @in_loop
 async def test_a_writer_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing can be recorded then, whether something waits or not: the recorder and the log say so, until it answers again."""
-    monkeypatch.setattr("answerback.ledger.writer.client._SILENT_AFTER_S", 0.3)
     monkeypatch.setattr("answerback.ledger.writer.client._WATCH_EVERY_S", 0.05)
     others = writer_pids()
     config = LedgerConfig(data_dir=str(tmp_path), allow_unsafe_filesystem=True)
     async with writing(config) as writer, opened(tmp_path) as inbox, recording(inbox, writer) as (recorder, _):
         await append(inbox, [status(callid="a")])
-        assert await recorder.catch_up(5) == 0.0
+        await recorded(recorder)
         (pid,) = writer_pids() - others
         with capture_logs() as logs:
             os.kill(pid, signal.SIGSTOP)
@@ -232,6 +232,7 @@ async def test_a_writer_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
                     "as long as nobody knows better, a reader waits its time"
                 )
                 assert time.monotonic() - began_s > 0.04
+                monkeypatch.setattr("answerback.ledger.writer.client._SILENT_AFTER_S", 0.3)
                 await until(lambda: recorder.failure)
                 assert str(recorder.failure) == "the ledger's writer does not answer"
                 assert 0.0 < await recorder.catch_up(60) < 30
@@ -291,7 +292,7 @@ async def test_its_end(ledger: Ledger, tmp_path: Path) -> None:
     client = InlineClient(ledger)
     async with opened(tmp_path) as inbox:
         async with recording(inbox, client) as (recorder, _):
-            await append(inbox, [status(callid=f"c{n}") for n in range(5000)], rows=50)
+            await append(inbox, [status(callid=f"c{n}") for n in range(2500)], rows=25)
         assert recorder.lag.rows == 0
         client.fault = "away"
         async with asyncio.timeout(3), recording(inbox, client) as (recorder, _):
@@ -300,7 +301,7 @@ async def test_its_end(ledger: Ledger, tmp_path: Path) -> None:
     client.fault = ""
     async with opened(tmp_path) as inbox, recording(inbox, client) as (recorder, _):
         assert await recorder.catch_up(5) == 0.0
-    assert counts(ledger, ["late", "c4999"]) == {0}
+    assert counts(ledger, ["late", "c2499"]) == {0}
 
 
 @in_loop
@@ -313,7 +314,7 @@ async def test_deliveries_go_out_with_the_commit(tmp_path: Path) -> None:
     async with writing(config) as writer, opened(tmp_path) as inbox, recording(inbox, writer) as (recorder, _):
         writer.on_jobs = lambda more, _: jobs.extend(more)
         await append(inbox, [status(callid="a"), status(callid="a"), status(callid="b")])
-        assert await recorder.catch_up(5) == 0.0
+        await recorded(recorder)
         assert len(jobs) == 2
 
 

@@ -54,7 +54,7 @@ def pressed(callid: str, key: str) -> bytes:
 
 def writer_pids() -> set[int]:
     """The writers that this process has started, and that run."""
-    return {pid for pid in WriterProcess.pids if psutil.pid_exists(pid)}
+    return {one.pid for one in WriterProcess.started if one.returncode is None and psutil.pid_exists(one.pid)}
 
 
 class RelayHarness:
