@@ -42,6 +42,8 @@ ALL = ("intake", "recorder", "relay", "api")
 NO_RELAY = ("intake", "recorder", "api")
 TTL_S = 3.0
 """How long leases last in these tests."""
+LONG_TTL_S = 60.0
+"""How long they last where they are given back, and nobody waits for their end."""
 
 
 def ledger_config_on(backend: str, directory: Path) -> LedgerConfig:
@@ -93,6 +95,7 @@ async def member(
     *,
     own_writer: bool = False,
     singletons: dict[str, SingletonJob] | None = None,
+    ttl_s: float = TTL_S,
     look_s: float = 0.3,
     sweep_s: float | None = None,
 ) -> AsyncIterator[RelayProcess]:
@@ -116,7 +119,7 @@ async def member(
         instance_id=me.id,
         notify=pg_notifier.notify if pg_notifier else lambda _: None,
         singletons=singletons or {},
-        ttl_s=TTL_S,
+        ttl_s=ttl_s,
         renew_s=0.3,
         refresh_s=look_s,
         sweep_s=sweep_s or (5.0 if pg_notifier else 0.3),
@@ -204,6 +207,10 @@ class Board:
         """How many endpoints each holds."""
         holders = list(self.holders().values())
         return [holders.count(relay_process.id) for relay_process in parties]
+
+    def expire_us(self, party: RelayProcess | Peer) -> int:
+        """When the first of its leases is over."""
+        return min(lease.expires_us for lease in self.ledger.read(find_leases) if lease.holder == party.id)
 
     async def shared(self, *shares: tuple[RelayProcess | Peer, int], timeout_s: float = 15.0) -> None:
         """Wait until each holds so many."""

@@ -356,7 +356,7 @@ async def test_an_endpoint_that_does_not_answer_costs_others_nothing(tmp_path: P
         await harness.endpoint("http://127.0.0.1:1/", "refusing")
         await harness.endpoint(healthy.url(), "healthy")
         await harness.record(*[answered(f"call-{n}") for n in range(100)])
-        await until(lambda: len(healthy.posts) == 100, 5)
+        await until(lambda: len(healthy.posts) == 100)
         assert gate.most == 1
         gate.open()
 
@@ -390,7 +390,7 @@ async def test_the_window_closes_with_a_failure(tmp_path: Path) -> None:
     """An endpoint that begins to fail holds one connection, not all that it may have."""
     gate = Gate(NEVER)
     async with receiving() as receiver, relaying(tmp_path) as harness:
-        to = await harness.endpoint(receiver.url(), concurrency=8, timeout_s=0.4)
+        to = await harness.endpoint(receiver.url(), concurrency=8, timeout_s=1.0)
         await harness.record(*[answered(f"good-{n}") for n in range(20)])
         await harness.settled(20)
         queue = harness.dispatcher.queue_for(to.id)
@@ -436,8 +436,9 @@ async def test_a_busy_endpoint_does_not_starve_the_others(tmp_path: Path) -> Non
         await asyncio.sleep(0.01)  # a slow receiver
         await exchange.answer()
 
+    gate = Gate(slow)
     async with (
-        receiving(slow) as busy,
+        receiving(gate) as busy,
         receiving() as other,
         relaying(tmp_path, retry_policy(max_in_flight=1)) as harness,
     ):
@@ -446,6 +447,7 @@ async def test_a_busy_endpoint_does_not_starve_the_others(tmp_path: Path) -> Non
         await harness.record(*[answered(f"call-{n}") for n in range(100)])
         await until(lambda: busy.posts)
         await harness.record(pressed("x", "1"))
+        gate.open()
         await until(lambda: other.posts)
         assert len(busy.posts) < 70
         await harness.settled(101)
@@ -500,8 +502,9 @@ async def test_what_was_pushed_is_not_read_again(tmp_path: Path) -> None:
 
 
 @in_loop
-async def test_a_hold_waits_for_what_is_under_way(tmp_path: Path) -> None:
+async def test_a_hold_waits_for_what_is_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An attempt that ends in time ends; after that nothing is sent until it goes on, and then everything is."""
+    monkeypatch.setattr("answerback.relay.endpoint_queue._GRACE_S", 60.0)
     gate = Gate()
     async with receiving(gate) as receiver, relaying(tmp_path) as harness:
         to = await harness.endpoint(receiver.url())
@@ -673,7 +676,7 @@ async def test_an_endpoint_that_fails_again_and_again_is_paused_and_probed(tmp_p
         await harness.record(*[answered(f"call-{n}") for n in range(20)])
         await until(lambda: harness.metrics.paused)
         assert harness.metrics.paused == {"crm": 3}
-        await until(lambda: sum(one.attempts for one in harness.undelivered()) == 3)
+        await until(lambda: sum(one.attempts for one in harness.undelivered()) >= 3)
         await until(lambda: len(receiver.posts) >= 5)
         assert sum(one.failed_attempts for one in harness.undelivered()) == 3
         waits_s = [later.at_s - sooner.at_s for sooner, later in itertools.pairwise(receiver.posts[2:5])]
@@ -719,7 +722,7 @@ async def test_a_paused_endpoint_holds_nothing_in_memory(tmp_path: Path) -> None
 async def test_a_paused_endpoint_is_still_paused_after_a_restart(tmp_path: Path) -> None:
     """Nothing goes out before the pause is over; then one probe does."""
     async with receiving(NEVER) as receiver:
-        async with relaying(tmp_path, msgspec.structs.replace(BREAKER, breaker_cooldowns_s=(0.8,))) as harness:
+        async with relaying(tmp_path, msgspec.structs.replace(BREAKER, breaker_cooldowns_s=(2.0,))) as harness:
             await harness.endpoint(receiver.url())
             await harness.record(*[answered(f"call-{n}") for n in range(20)])
             await until(lambda: harness.metrics.paused)
@@ -729,7 +732,7 @@ async def test_a_paused_endpoint_is_still_paused_after_a_restart(tmp_path: Path)
         async with relaying(tmp_path, BREAKER) as harness:
             assert harness.metrics.paused == {"crm": 3}
             await harness.settled(20)
-            assert receiver.posts[before].at_s - paused_s >= 0.65
+            assert receiver.posts[before].at_s - paused_s >= 1.7
 
 
 @in_loop
@@ -779,15 +782,15 @@ async def test_retry_after_puts_one_delivery_off(tmp_path: Path) -> None:
 
     async def picky(exchange: Exchange) -> None:
         bad = exchange.number == 1
-        await (exchange.answer(500, b"", ["Retry-After: 1"]) if bad else exchange.answer())
+        await (exchange.answer(500, b"", ["Retry-After: 2"]) if bad else exchange.answer())
 
     async with receiving(picky) as receiver, relaying(tmp_path) as harness:
         await harness.endpoint(receiver.url())
         await harness.record(*[answered(f"call-{n}") for n in range(10)])
         await harness.settled(10)
-        assert receiver.posts[1].at_s - receiver.posts[0].at_s < 0.9
+        assert receiver.posts[1].at_s - receiver.posts[0].at_s < 1.9
         assert callids(receiver.posts)[-1] == "call-0"
-        assert receiver.posts[-1].at_s - receiver.posts[0].at_s >= 0.95
+        assert receiver.posts[-1].at_s - receiver.posts[0].at_s >= 1.95
 
 
 # Whatever fails

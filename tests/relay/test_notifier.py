@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 import psycopg
 import pytest
 from relay.waiting import in_loop, until
+from structlog.testing import capture_logs
 
 from answerback.ledger.backends.postgresql.notifier import FULL_RESYNC, Notification, PgNotifier
 
@@ -35,7 +36,7 @@ async def test_the_others_hear_a_ring(postgresql_url: str) -> None:
             endpoints_with_work=(1, 2), endpoints_changed=True, annotated_calls=(("default", 7),), next_due_us=5
         )
         one.notify(ring)
-        await until(lambda: heard, timeout_s=2.0)
+        await until(lambda: heard)
         assert heard == [
             Notification(
                 origin="m1",
@@ -85,8 +86,9 @@ async def test_a_broken_connection_is_made_anew(postgresql_url: str) -> None:
                 " WHERE datname = current_database() AND application_name = 'answerback notifier'"
             )
         await until(lambda: FULL_RESYNC in heard)
-        one.notify(Notification(endpoints_with_work=(2,)))  # it finds its own connection broken
-        await asyncio.sleep(0.1)  # nothing shows when it has found that
+        with capture_logs() as logs:
+            one.notify(Notification(endpoints_with_work=(2,)))  # it finds its own connection broken
+            await until(lambda: "notify_failed" in {line["event"] for line in logs})
         one.notify(Notification(endpoints_with_work=(3,)))
         await until(heard_of(heard, {3}))
 

@@ -75,10 +75,13 @@ async def test_an_overdue_call_is_delivered_once_when_its_time_is_over(tmp_path:
         with closing(opened(tmp_path)) as ledger:
             async with running_relay(ledger, writer) as relay:
                 await relay.endpoints.add(ADMIN, "crm", "default", EndpointConfig(url=receiver.url()))
-                due_at = soon(0.5)
-                await relay.annotate_call("late", None, CallAnnotation(reference="order-1", due_at=due_at))
-                await relay.annotate_call("heard", None, CallAnnotation(due_at=due_at))
+                await relay.annotate_call("late", None, CallAnnotation(reference="order-1", due_at=soon(3600)))
+                await relay.annotate_call("heard", None, CallAnnotation(due_at=soon(3600)))
                 await record(writer, [answered("heard")], datetime.now(UTC))
+                await until(lambda: len(receiver.posts) == 1)
+                due_at = soon(0.3)
+                for callid in ("late", "heard"):
+                    await relay.annotate_call(callid, None, CallAnnotation(due_at=due_at))
                 await until(lambda: len(receiver.posts) == 2)
                 assert datetime.now(UTC) >= due_at
                 await asyncio.sleep(0.2)  # nothing more comes: the next look finds it told

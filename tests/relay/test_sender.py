@@ -2,6 +2,7 @@ import asyncio
 import gzip
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -520,11 +521,9 @@ async def test_slow_bytes_do_not_stretch_the_time() -> None:
 @in_loop
 async def test_a_connection_that_is_refused_is_reported_as_such() -> None:
     """Nobody listens there: in the system's own words."""
-    listening = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)
-    port = listening.sockets[0].getsockname()[1]
-    listening.close()
-    await listening.wait_closed()
-    outcome = await attempt_at(f"http://127.0.0.1:{port}/")
+    with socket.socket() as reservation:  # bound and not listening
+        reservation.bind(("127.0.0.1", 0))
+        outcome = await attempt_at(f"http://127.0.0.1:{reservation.getsockname()[1]}/")
     assert outcome.error == "no connection: Connection refused"
     assert (outcome.http_status, outcome.response_body) == (None, b"")
 
@@ -920,8 +919,9 @@ async def test_an_answered_failure_is_not_retried_at_once() -> None:
 
     for script in (saying(whole(500)), saying(b"garbage\r\n\r\n", close=True), silent):
         async with receiving(script) as receiver, webhook_sender() as carrying:
+            timeout_s = 1.0 if script is silent else 30.0
             outcome = await carrying.send(
-                endpoint(receiver.url(), timeout_s=0.3), ID, BODY, retry_closed_connection=True
+                endpoint(receiver.url(), timeout_s=timeout_s), ID, BODY, retry_closed_connection=True
             )
             assert outcome.error is not None
             assert len(receiver.posts) == 1
@@ -967,7 +967,7 @@ def test_a_key_behind_a_pass_phrase_is_refused(authority: Authority) -> None:
     ) as asking:  # its standard input stays open and silent, as a terminal does
         assert asking.stdout is not None
         try:
-            asking.wait(8)
+            asking.wait(60)
         except subprocess.TimeoutExpired:
             asking.kill()
             pytest.fail("it waits for a pass phrase")
