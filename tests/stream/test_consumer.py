@@ -79,7 +79,7 @@ async def test_two_recorders(nats_cluster: NatsCluster, tmp_path: Path) -> None:
 @in_loop
 async def test_ledger_is_away(nats_server: NatsCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the ledger is away callbacks are still acknowledged; what was pulled is kept, and goes in by itself."""
-    monkeypatch.setattr("answerback.stream.stream_config.ACK_WAIT_S", 0.8)
+    monkeypatch.setattr("answerback.stream.stream_config.ACK_WAIT_S", 1.6)  # a lock is waited for longer
     monkeypatch.setattr("answerback.stream.consumer._IN_PROGRESS_EVERY_S", 0.2)
     wanted = stream_config(nats_server)
     data = tmp_path / "data"

@@ -31,7 +31,8 @@ from answerback.stream import Publisher, Stream
 from answerback.stream.batch import decode
 from answerback.stream.stream_config import Shard
 
-LONGEST_ACK_S = 2.0
+LONGEST_ACK_S = 3.5
+"""Who waited until another node leads a stream would wait longer: servers take four seconds at least to elect one."""
 
 
 class Load:
@@ -116,9 +117,9 @@ async def test_node_is_frozen(nats_cluster: NatsCluster) -> None:
 async def test_node_is_cut_off_from_its_peers(tmp_path: Path) -> None:
     """The node to which we are connected hears from no other, and answers our pings: callbacks go through another."""
     with TcpProxies() as proxies, ProxiedCluster(tmp_path / "nats", proxies, clients=False) as nats:
-        async with publishing(stream_config(nats)) as (stream, publisher):
+        async with publishing(stream_config(nats), commit_timeout_s=30.0) as (stream, publisher):
+            await _works_again(publisher)  # a node that has just come may count as away for a moment
             server = str(stream.server)
-            await publisher.probe()
             proxies.cut([url.removeprefix("nats://") for url in nats.urls].index(server))
             await publisher.append([raw_callback("a")])
             assert stream.server != server
@@ -129,7 +130,7 @@ async def test_node_is_cut_off_from_its_peers(tmp_path: Path) -> None:
 async def test_a_stream_is_led_again(nats_server: NatsCluster, back: int) -> None:
     """No stream acknowledges, one of them with the batch lost in its leader: the first that is led again gets the batch."""
     wanted = stream_config(nats_server)
-    async with publishing(wanted, commit_timeout_s=4.0) as (stream, publisher), operator(nats_server) as hand:
+    async with publishing(wanted, commit_timeout_s=30.0) as (stream, publisher), operator(nats_server) as hand:
         home = publisher.shard
         other = _other(stream, home)
         configs = [await hand.remove(home.stream), await hand.remove(other.stream)]
@@ -147,9 +148,9 @@ async def test_who_waits_for_a_stream_hears_of_others(
     nats_server: NatsCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One batch is lost in a stream's leader, the next finds that none leads it: the first goes to another stream at once."""
-    monkeypatch.setattr("answerback.stream.publisher.HEDGE_DELAY_S", 10.0)
+    monkeypatch.setattr("answerback.stream.publisher.HEDGE_DELAY_S", 40.0)
     async with (
-        publishing(stream_config(nats_server), commit_timeout_s=60.0) as (_, publisher),
+        publishing(stream_config(nats_server), commit_timeout_s=200.0) as (_, publisher),
         operator(nats_server) as hand,
     ):
         home = publisher.shard
@@ -157,7 +158,7 @@ async def test_who_waits_for_a_stream_hears_of_others(
         async with hand.taking(home.subject) as taken:
             first = publisher.append([raw_callback("a")])
             await taken.next_msg(5)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await publisher.append([raw_callback("b")])
             await first
 
@@ -193,7 +194,7 @@ async def test_most_nodes_are_away(nats_cluster: NatsCluster) -> None:
             began_s = time.monotonic()
             with refused(r"no stream acknowledged in 1\.8 s|no NATS server"):
                 await publisher.append([raw_callback("a")])
-            assert time.monotonic() - began_s < 2.0
+            assert time.monotonic() - began_s < LONGEST_ACK_S
         finally:
             nats_cluster.resume(0)
             nats_cluster.resume(1)
@@ -254,7 +255,7 @@ async def test_server_comes_back(tmp_path: Path) -> None:
     """The only server dies: callbacks are refused with the reason, and taken again when it is back."""
     with NatsCluster(tmp_path / "nats", size=1) as server:
         async with publishing(stream_config(server), commit_timeout_s=1.0) as (_, publisher):
-            await publisher.probe()
+            await _works_again(publisher)
             server.kill(0)
             with refused(r"no NATS server: 127\.0\.0\.1"):
                 await publisher.probe()

@@ -184,7 +184,7 @@ async def test_removed_meanwhile(nats_server: NatsCluster, monkeypatch: pytest.M
     """Streams that were removed are made anew."""
     monkeypatch.setattr("answerback.stream.stream._CHECK_EVERY_S", 0.1)
     wanted = stream_config(nats_server, shards=1)
-    async with publishing(wanted, commit_timeout_s=2.0) as (_, publisher), operator(nats_server) as hand:
+    async with publishing(wanted, commit_timeout_s=30.0) as (_, publisher), operator(nats_server) as hand:
         await hand.ask(f"STREAM.DELETE.{wanted.name}-1")
         await publisher.probe()
 
