@@ -1,7 +1,8 @@
 """Wrong keys, at the console and at /v1: bounded by address and in all, and nobody is locked out by others."""
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from console_client import make_key, signed_in, visible_text
 from gateway import Gateway
 
 from answerback.auth.api_keys import generate_api_key
-from answerback.auth.attempt_limits import ADDRESS_BURST, TOTAL_BURST
+from answerback.auth.attempt_limits import ADDRESS_BURST, ADDRESS_PER_S, TOTAL_BURST
 
 PROXY = "127.0.0.9"
 SETTINGS = {
@@ -49,24 +50,33 @@ def failures(gateway: Gateway) -> list[dict[str, Any]]:
     return [line for line in lines if line["event"] == "sign_in_failed"]
 
 
+def refused(try_key: Callable[[], httpx.Response]) -> httpx.Response:
+    """The answer that there were too many wrong keys; on a slow machine a try may be free again before it."""
+    for _ in range(3):
+        if (answer := try_key()).status_code == 429:
+            return answer
+    raise AssertionError(answer.text)
+
+
 def test_an_address_that_tries_keys_is_refused_and_others_are_not(place: Gateway) -> None:
     """At both doors alike, in both languages, with the time to wait; who has the right key or a session gets in from there, too."""
     known, fresh = make_key(place, "known", "viewer"), make_key(place, "fresh", "viewer")
-    wrong = generate_api_key()
+    wrong, began_s = generate_api_key(), time.monotonic()
     with caller(place, "127.0.0.2") as bad, caller(place, "127.0.0.3") as good, signed_in(place, known) as person:
         for n in range(ADDRESS_BURST):
             answer = ask(bad, wrong if n % 4 else "junk") if n % 2 else sign_in(bad, wrong)
             assert answer.status_code == (401 if n % 2 else 422)
-        refused = ask(bad, wrong)
-        assert (refused.status_code, "too many wrong keys" in refused.json()["detail"]) == (429, True)
-        assert 1 <= int(refused.headers["retry-after"]) <= 7
-        page = sign_in(bad, wrong)
-        assert (page.status_code, page.headers["retry-after"].isdigit()) == (429, True)
+        answer = refused(lambda: ask(bad, wrong))
+        assert "too many wrong keys" in answer.json()["detail"]
+        assert 1 <= int(answer.headers["retry-after"]) <= 7
+        page = refused(lambda: sign_in(bad, wrong))
+        assert page.headers["retry-after"].isdigit()
         assert "Too many wrong keys" in visible_text(page.text)
-        assert "错误的密钥尝试过多" in visible_text(sign_in(bad, wrong, **{"Accept-Language": "zh"}).text)
+        page = refused(lambda: sign_in(bad, wrong, **{"Accept-Language": "zh"}))
+        assert "错误的密钥尝试过多" in visible_text(page.text)
         assert ask(bad, fresh).status_code == 429, "nobody has seen it open anything here"
         spoofed = {"X-Forwarded-For": "198.51.100.7"}
-        assert ask(bad, wrong, **spoofed).status_code == 429
+        refused(lambda: ask(bad, wrong, **spoofed))
         assert [ask(bad, key).status_code for key in (place.key, known)] == [200, 200]
         assert sign_in(bad, place.key).status_code == 303
         bad.cookies.update(person.client.cookies)
@@ -76,9 +86,12 @@ def test_an_address_that_tries_keys_is_refused_and_others_are_not(place: Gateway
         assert ask(good, fresh).status_code == 200
         assert ask(bad, fresh).status_code == 200, "now it is known"
         logged = failures(place)
-    assert [line["address"] for line in logged] == ["127.0.0.2"] * ADDRESS_BURST + ["127.0.0.3"]
+    *tries, last = logged
+    assert ({line["address"] for line in tries}, last["address"]) == ({"127.0.0.2"}, "127.0.0.3")
+    assert ADDRESS_BURST <= len(tries) <= ADDRESS_BURST + ADDRESS_PER_S * (time.monotonic() - began_s)
     assert {line["by"] for line in logged} == {"api", "console"}
-    assert [line["refused_before"] for line in logged] == [0] * ADDRESS_BURST + [5]
+    assert [line["refused_before"] for line in tries[:ADDRESS_BURST]] == [0] * ADDRESS_BURST
+    assert sum(line["refused_before"] for line in logged) == 5
     assert not any(key in place.stderr for key in (wrong, known, fresh, place.key))
 
 

@@ -58,7 +58,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         gateway = running.enter_context(Gateway(home / "data", options=["--config", config]))
         for name, text in NASTY.items():
             post(gateway, name, text)
-        nasty.await_taken(len(NASTY))
+        await_true(lambda: gateway.get("/v1/deliveries/1").json()["attempt_log"], lambda: "its answer is not there")
         yield gateway
 
 
