@@ -1,7 +1,7 @@
 """People at the console, as far as a browser without script goes: signed in, they read pages and send forms."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html import unescape
 
@@ -56,6 +56,14 @@ def make_key(gateway: Gateway, name: str, role: str, *, full_numbers: bool = Fal
     assert answer.status_code == 201, answer.text
     key: str = answer.json()["key"]
     return key
+
+
+def refused(try_key: Callable[[], httpx.Response]) -> httpx.Response:
+    """The answer that there were too many wrong keys; on a slow machine a try may be free again before it."""
+    for _ in range(3):
+        if (answer := try_key()).status_code == 429:
+            return answer
+    raise AssertionError(answer.text)
 
 
 def visible_text(markup: str) -> str:

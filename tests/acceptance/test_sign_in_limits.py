@@ -2,13 +2,13 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from console_client import make_key, signed_in, visible_text
+from console_client import make_key, refused, signed_in, visible_text
 from gateway import Gateway
 
 from answerback.auth.api_keys import generate_api_key
@@ -48,14 +48,6 @@ def failures(gateway: Gateway) -> list[dict[str, Any]]:
     """What the log says of wrong keys."""
     lines = map(json.loads, gateway.stderr.splitlines())
     return [line for line in lines if line["event"] == "sign_in_failed"]
-
-
-def refused(try_key: Callable[[], httpx.Response]) -> httpx.Response:
-    """The answer that there were too many wrong keys; on a slow machine a try may be free again before it."""
-    for _ in range(3):
-        if (answer := try_key()).status_code == 429:
-            return answer
-    raise AssertionError(answer.text)
 
 
 def test_an_address_that_tries_keys_is_refused_and_others_are_not(place: Gateway) -> None:
