@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from html import unescape
 
 import httpx
@@ -64,6 +65,11 @@ def refused(try_key: Callable[[], httpx.Response]) -> httpx.Response:
         if (answer := try_key()).status_code == 429:
             return answer
     raise AssertionError(answer.text)
+
+
+def zone_at_noon() -> str:
+    """A time zone where it is about noon: what came in a moment ago came in today, whenever that is."""
+    return f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"
 
 
 def visible_text(markup: str) -> str:

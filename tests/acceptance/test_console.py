@@ -13,6 +13,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 from builders import failure, status, wire
+from console_client import zone_at_noon
 from gateway import Gateway
 from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 
@@ -30,7 +31,8 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     home = tmp_path_factory.mktemp("console")
     config = home / "channels.toml"
     config.write_text(f'[channels.alerts]\ntoken = "{SECRET_TOKEN}"\n')
-    with Gateway(home / "data", options=["--config", config]) as gateway:
+    settings = {"ANSWERBACK_CONSOLE__TIMEZONE": zone_at_noon()}
+    with Gateway(home / "data", settings=settings, options=["--config", config]) as gateway:
         gateway.post(wire(status(callid="console-1", fee_minutes=7)))
         gateway.post(wire(failure(callid="console-2", code=1, reason=XSS)))
         hostile = failure(callid=XSS, code=999, reason=XSS, mobile=XSS, call_from=XSS)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 import pytest
-from console_client import ConsoleClient, make_key, signed_in, visible_text
+from console_client import ConsoleClient, make_key, signed_in, visible_text, zone_at_noon
 from gateway import Gateway, failure, key_press, prompt
 from receivers.process import Receive, Receiver, await_true
 from receivers.webhook_receiver import Business, relaying
@@ -74,7 +74,8 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Ite
     config.write_text(
         f'[channels.records]\ntoken = "{TOKEN}"\n[endpoints.from-file]\nurl = "{receiver.url}"\nenabled = false\n'
     )
-    with Gateway(home / "data", settings=relaying("[0.05, 0.05]"), options=["--config", config]) as running:
+    settings = relaying("[0.05, 0.05]") | {"ANSWERBACK_CONSOLE__TIMEZONE": zone_at_noon()}
+    with Gateway(home / "data", settings=settings, options=["--config", config]) as running:
         ask(running, "POST", "endpoints", {"name": "crm", "url": receiver.url})
         fill(running)
         await_true(lambda: running.rows("SELECT count(*) FROM deliveries WHERE state = 'delivered'") == [(5,)])
