@@ -4,13 +4,12 @@ import asyncio
 import json
 import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +21,7 @@ from deploy.files import DEPLOY, program
 from ending import ending
 from gateway import OK, Gateway, Wire, prompt, request
 from nats_servers import NatsCluster
+from ports import port_of, reserve_port
 
 LIMIT_S = 40.0
 _QUIET_EVALUATIONS = 4
@@ -79,7 +79,7 @@ class Prometheus:
         """Where it listens: with port 0 the log does not say, the system does."""
         deadline_s = time.monotonic() + LIMIT_S
         while time.monotonic() < deadline_s:
-            inodes = {re.sub(r"\D", "", str(link.readlink())) for link in _links(Path(f"/proc/{pid}/fd"))}
+            inodes = {re.sub(r"\D", "", target) for target in _open_files(pid)}
             for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
                 _, local, _, state, *_, inode = line.split()[:10]
                 if state == "0A" and inode in inodes:
@@ -123,8 +123,11 @@ class Prometheus:
             time.sleep(0.1)
 
 
-def _links(directory: Path) -> list[Path]:
-    return list(directory.iterdir())
+def _open_files(pid: int) -> Iterator[str]:
+    """What a process has open; it may close some of it meanwhile."""
+    for link in list(Path(f"/proc/{pid}/fd").iterdir()):
+        with suppress(FileNotFoundError):
+            yield str(link.readlink())
 
 
 _clusters: dict[Path, NatsCluster] = {}
@@ -374,17 +377,13 @@ def _try(fault: Fault, home: Path) -> None:
         _try_at(fault, home, settings, config)
 
 
-def _free_port() -> int:
-    """One that a gateway keeps, whenever it is started: Prometheus looks for it there."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
-
-
 def _try_at(fault: Fault, home: Path, settings: dict[str, str], config: Path) -> None:
     with (
+        closing(reserve_port()) as kept,  # whenever the gateway is started: Prometheus looks for it there
         Gateway(
-            home / "data", settings=settings, options=["--config", config, "--port", str(_free_port()), *fault.options]
+            home / "data",
+            settings=settings,
+            options=["--config", config, "--port", str(port_of(kept)), *fault.options],
         ) as gateway,
         Prometheus(home, gateway.url.removeprefix("http://"), quantiles=fault.quantiles).running() as prometheus,
         ExitStack() as stack,

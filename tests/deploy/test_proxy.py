@@ -1,7 +1,6 @@
 """The reverse proxy of compose.yaml, by the real nginx where there is one."""
 
 import re
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ import pytest
 from deploy.files import DEPLOY, program
 from ending import ending
 from gateway import CALLBACK, OK, Gateway, prompt
+from ports import port_of, reserve_port
 
 from answerback.config import Settings
 from answerback.feed.activity_feed import HEARTBEAT_S
@@ -41,10 +41,10 @@ def intakes(lasting_intakes: list[Gateway]) -> list[Gateway]:
 
 
 @pytest.fixture
-def ports() -> list[int]:
+def ports() -> Iterator[list[int]]:
     """Two free ports: of the proxy as it is deployed, and of one that was told nothing."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as one, closing(socket.create_server(("127.0.0.1", 0))) as two:
-        return [one.getsockname()[1], two.getsockname()[1]]
+    with closing(reserve_port()) as one, closing(reserve_port()) as two:
+        yield [port_of(one), port_of(two)]
 
 
 @pytest.fixture

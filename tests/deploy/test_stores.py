@@ -18,6 +18,7 @@ import pytest
 from deploy.files import DEPLOY, all_manifests, compose
 from ending import ending
 from nats.js.api import StorageType
+from ports import port_of, reserve_port
 from postgresql import PostgreSQL
 
 from answerback.config import Settings
@@ -33,8 +34,9 @@ _NODES = ("nats-1", "nats-2", "nats-3")
 @pytest.fixture
 def nodes(tmp_path: Path) -> Iterator[list[int]]:
     """Three nodes of deploy's configuration on free ports of this machine; the ports for clients."""
-    ports = [_free_ports(3) for _ in _NODES]
     with ExitStack() as running:
+        kept = [[running.enter_context(closing(reserve_port())) for _ in range(3)] for _ in _NODES]
+        ports = [(port_of(client), port_of(route), port_of(monitor)) for client, route, monitor in kept]
         for name, mine in zip(_NODES, ports, strict=True):
             running.enter_context(_node(tmp_path / name, mine, _variables(name, ports)))
         _await_healthy([monitor for _, _, monitor in ports])
@@ -158,15 +160,12 @@ def _await_healthy(monitors: list[int]) -> None:
 
 
 def _healthy(port: int) -> bool:
-    """What the startup probe asks."""
+    """What the startup probe asks; and who leads has heard of the others, or it would place no stream on them."""
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False, verify=False).status_code == 200
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=False) as client:
+            known = client.get("/jsz").json().get("meta_cluster", {})
+            heard_of = [one for one in known.get("replicas") or [] if one.get("current") and not one.get("offline")]
+            is_leader = known.get("leader") == client.get("/varz").json()["server_name"]
+            return client.get("/healthz").status_code == 200 and (not is_leader or len(heard_of) == len(_NODES) - 1)
     except httpx.HTTPError:
         return False
-
-
-def _free_ports(count: int) -> tuple[int, int, int]:
-    with ExitStack() as held:
-        taken = [held.enter_context(closing(socket.create_server(("127.0.0.1", 0)))) for _ in range(count)]
-        client, route, monitor = (one.getsockname()[1] for one in taken)
-    return client, route, monitor

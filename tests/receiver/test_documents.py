@@ -4,7 +4,6 @@ import ast
 import json
 import os
 import re
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from ending import ending
 from gateway import OK, prompt, run
 from gateway import failure as failure_body
 from gateway import key_press as key_press_body
+from ports import port_of, reserve_port
 from receiver.adapters import asgi
 from receiver.stores import Place, django_store
 
@@ -179,8 +179,8 @@ def test_the_program_of_a_framework_runs(framework: str, server: str, tmp_path: 
         commands = "\n".join([*commands.splitlines()[:-1], others[0].splitlines()[-1]])
     (tmp_path / "app.py").write_text(program)
     *prepares, serves = commands.splitlines()[1:]
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    kept = reserve_port()
+    port = port_of(kept)
     prepared = "\n".join([*prepares, f"exec {serves.replace('8000', str(port))}"])
     url = f"http://127.0.0.1:{port}"
     variables = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
@@ -201,6 +201,7 @@ def test_the_program_of_a_framework_runs(framework: str, server: str, tmp_path: 
     finally:
         process.terminate()
         process.wait(30)
+        kept.close()
     lines = (tmp_path / "log").read_text().splitlines()
     assert (call["outcome"], call["keys"]) == ("answered", ["1"])
     assert (lines.count("mine answered"), lines.count("mine confirmed")) == (1, 1)

