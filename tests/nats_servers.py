@@ -4,7 +4,6 @@ Not called `nats`: that is the client's name, and the tests' directory comes fir
 """
 
 import json
-import random
 import signal
 import socket
 import subprocess
@@ -22,11 +21,12 @@ from uuid import uuid4
 import httpx
 import pytest
 from ending import ending
+from ports import port_of, reserve_port
 
 SERVER = Path(sys.executable).with_name("nats-server")
 READY_TIMEOUT_S = 30.0
 
-_PORTS = range(12_000, 32_000)  # below those that the system gives to outgoing connections
+_reservations: list[socket.socket] = []
 _spawner = ThreadPoolExecutor(1)
 """A server ends with the very thread that started it: this one lives to the end."""
 
@@ -91,7 +91,7 @@ class NatsCluster:
                 name=f"n{n}",
                 directory=directory / f"n{n}",
                 host=hosts[n] if hosts else "127.0.0.1",
-                ports=Ports(*_free_ports(3)),
+                ports=Ports(_reserved_port(), _reserved_port(), _reserved_port()),
                 prefix=prefixes[n] if prefixes else (),
             )
             for n in range(size)
@@ -248,15 +248,10 @@ def _within(timeout_s: float, found: Callable[[], Any]) -> Any:
     return result
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    chance = random.SystemRandom()
-    ports: list[int] = []
-    while len(ports) < count:
-        port = chance.choice(_PORTS)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            ports.append(port)
-    return ports
+def _reserved_port() -> int:
+    """One that stays this process's to its end, also while no server listens there."""
+    _reservations.append(reserve_port())
+    return port_of(_reservations[-1])
 
 
 def _start(command: Sequence[str | Path], log: BinaryIO) -> subprocess.Popen[bytes]:
