@@ -99,6 +99,7 @@ def test_a_callback_survives_a_kill_and_is_found_by_its_callid(tmp_path: Path) -
                 found = httpx.get(
                     url.replace("/voice/callback", "/v1/calls/xxxxxx"),
                     headers={"Authorization": f"Bearer {key}"},
+                    timeout=30,
                     trust_env=False,
                     verify=False,
                 )

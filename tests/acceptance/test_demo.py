@@ -73,8 +73,11 @@ class Demo:
 
     def processes(self) -> list[int]:
         """The processes that it has started."""
-        children = Path("/proc", str(self.process.pid), "task").glob("*/children")
-        return [int(pid) for file in children for pid in file.read_text().split()]
+        found: list[int] = []
+        for children in Path("/proc", str(self.process.pid), "task").glob("*/children"):
+            with suppress(OSError):  # the thread has ended
+                found += map(int, children.read_text().split())
+        return found
 
     def end(self, number: int = signal.SIGTERM) -> int:
         """Signal it, and wait for its end."""

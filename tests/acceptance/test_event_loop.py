@@ -196,7 +196,7 @@ def test_a_ledger_that_is_slow_to_read(tmp_path: Path) -> None:
             other.execute("LOCK TABLE calls, deliveries, endpoints, rollups IN ACCESS EXCLUSIVE MODE")
             for reader in readers:
                 reader.start()
-            await_true(lambda: other.execute(_WAITING).fetchone() == (len(readers),))
+            await_true(lambda: waiting(other) >= len(readers))  # what counts the ledger now and then may wait, too
             for path in ("/healthz", "/metrics") * 5:
                 assert gateway.client.get(path).status_code == 200
             assert answers == []
@@ -205,6 +205,13 @@ def test_a_ledger_that_is_slow_to_read(tmp_path: Path) -> None:
                 reader.join()
             assert answers == [200] * len(readers)
         assert held(gateway) == []
+
+
+def waiting(connection: psycopg.Connection) -> int:
+    """How many processes of the database wait for a lock."""
+    found = connection.execute(_WAITING).fetchone()
+    assert found is not None
+    return int(found[0])
 
 
 def test_the_watchdog_sees_what_holds_the_loop(tmp_path: Path) -> None:
