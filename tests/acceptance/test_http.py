@@ -174,15 +174,14 @@ def test_a_sender_that_leaves_costs_no_other_the_answer(gateway: Gateway, callid
     logged = len(gateway.stderr)
     with ExitStack() as stack:
         before, leaving, *others = (stack.enter_context(Wire(gateway)) for _ in range(5))
-        with gateway.locked():
+        with gateway.locked():  # which must not take the two seconds that a commit waits for a lock
             for number in range(2):  # as many batches as may be on their way: all others are in the next
                 before.send(request(prompt(f"{callid}-before-{number}")))
-                gateway.await_pending(number + 1)
+                before.await_taken()
             leaving.send(request(prompt(f"{callid}-leaving")) + asking)
-            gateway.await_pending(3)
+            leaving.await_taken()
             for number, wire in enumerate(others):
                 wire.send(request(prompt(f"{callid}-{number}")))
-            gateway.await_pending(3 + len(others))
             leaving.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             leaving.close()
             gateway.await_pending(3 + len(others))  # it has seen that by then
