@@ -17,6 +17,7 @@ from builders import key_press, status, wire
 from nats.errors import NoRespondersError
 from nats.js.errors import NotFoundError
 from nats_servers import NatsCluster
+from relay.waiting import until
 from sqlalchemy import func, select
 
 from answerback.domain.batches import BatchItem
@@ -69,11 +70,13 @@ def refused(detail: str) -> Iterator[pytest.ExceptionInfo[LedgerUnavailable]]:
 
 
 @asynccontextmanager
-async def streaming(wanted: StreamConfig) -> AsyncIterator[Stream]:
-    """A stream that is ready."""
+async def streaming(wanted: StreamConfig, *, is_whole: bool = True) -> AsyncIterator[Stream]:
+    """A stream that was started; where all nodes are there, not before its servers know that: one may count as away for a moment."""
     stream = Stream(wanted)
     await stream.start()
     try:
+        if is_whole:
+            await until(lambda: stream.failure is None or "so many nodes are not there" not in stream.failure.detail)
         yield stream
     finally:
         await stream.stop()
@@ -81,10 +84,10 @@ async def streaming(wanted: StreamConfig) -> AsyncIterator[Stream]:
 
 @asynccontextmanager
 async def publishing(
-    wanted: StreamConfig, *, commit_timeout_s: float = COMMIT_TIMEOUT_S
+    wanted: StreamConfig, *, commit_timeout_s: float = COMMIT_TIMEOUT_S, is_whole: bool = True
 ) -> AsyncIterator[tuple[Stream, Publisher]]:
     """A stream, and what the intake has of it."""
-    async with streaming(wanted) as stream:
+    async with streaming(wanted, is_whole=is_whole) as stream:
         yield stream, stream.publisher(commit_timeout_s)
 
 

@@ -213,7 +213,7 @@ async def test_a_node_is_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     try:
         for n in (0, 1):
             cluster.restart(n, wait=False)
-        async with publishing(stream_config(cluster, shards=1)) as (_, publisher):
+        async with publishing(stream_config(cluster, shards=1), is_whole=False) as (_, publisher):
             await until(
                 lambda: publisher.refusal and "so many nodes are not there (no suitable" in publisher.refusal.detail
             )
