@@ -187,29 +187,29 @@ async def test_a_second_recorder_stops_until_the_first_has_ended(
 ) -> None:
     """It says why, and records nothing as long as the position moves by itself; then it goes on, and nothing is recorded twice."""
     monkeypatch.setattr("answerback.recorder.inbox_recorder._ALONE_AFTER_S", 0.5)
+    monkeypatch.setattr("answerback.recorder.inbox_recorder.MAX_CALLBACKS", 1)  # the first has two of the rows, then
+    callids = [f"c{n}" for n in range(8)]
     client = _Rival(ledger)
-    async with opened(tmp_path) as inbox, recording(inbox, client) as (recorder, _):
-        with capture_logs() as logs:
-            for n in range(2):
-                await append(inbox, [status(callid=f"c{n}")])
-                await asyncio.sleep(0)
-            await until(lambda: isinstance(recorder.failure, PositionConflict))
-            await append(inbox, [status(callid=f"d{n}") for n in range(6)], rows=6)
-            assert await recorder.catch_up(60) > 0
-            tried = len(client.recorded)
-            log = inbox.present.id
-            for _ in range(3):
-                at, asked = LogPositions([log]).run(ledger)[log], client.asked
-                (row,) = await inbox.read(log, at, 1, 1_000_000)
-                RecordLog(log, at, [(row.position, row.payload)]).run(ledger)
-                await until(lambda asked=asked: client.asked > asked)  # type: ignore[misc]  # bound
-                assert (len(client.recorded), str(recorder.failure)[:4]) == (tried, "log ")
-            client.is_at_work = False
-            await recorded(recorder)
-        assert recorder.failure is None
-        assert [line["event"] for line in logs].count("recorder_conflict") == 1
-        assert "recorder_recovered" in {line["event"] for line in logs}
-    assert counts(ledger, ["c0", "c1", *(f"d{n}" for n in range(6))]) == {0}
+    async with opened(tmp_path) as inbox:
+        await append(inbox, [status(callid=callid) for callid in callids], rows=8)
+        async with recording(inbox, client) as (recorder, _):
+            with capture_logs() as logs:
+                await until(lambda: isinstance(recorder.failure, PositionConflict))
+                assert await recorder.catch_up(60) > 0
+                tried = len(client.recorded)
+                log = inbox.present.id
+                for _ in range(3):
+                    at, asked = LogPositions([log]).run(ledger)[log], client.asked
+                    (row,) = await inbox.read(log, at, 1, 1_000_000)
+                    RecordLog(log, at, [(row.position, row.payload)]).run(ledger)
+                    await until(lambda asked=asked: client.asked > asked)  # type: ignore[misc]  # bound
+                    assert (len(client.recorded), str(recorder.failure)[:4]) == (tried, "log ")
+                client.is_at_work = False
+                await recorded(recorder)
+            assert recorder.failure is None
+            assert [line["event"] for line in logs].count("recorder_conflict") == 1
+            assert "recorder_recovered" in {line["event"] for line in logs}
+    assert counts(ledger, callids) == {0}
 
 
 @in_loop
