@@ -1,6 +1,5 @@
 """A collector of OpenTelemetry as a test holds it: it takes spans by OTLP over HTTP, and shows them."""
 
-import socket
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Encoded
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
+from ports import port_of, reserve_port
 from receivers.process import await_true
 
 
@@ -34,10 +34,8 @@ class Collector:
     """Listens on a port of its own, which stays its own while it does not; as a context manager it is started."""
 
     def __init__(self) -> None:
-        self._reservation = socket.socket()
-        self._reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._reservation.bind(("127.0.0.1", 0))
-        self.port: int = self._reservation.getsockname()[1]
+        self._reservation = reserve_port()
+        self.port = port_of(self._reservation)
         self.url = f"http://127.0.0.1:{self.port}"
         self.paths: set[str] = set()
         self.spans: list[Span] = []

@@ -10,7 +10,6 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -24,6 +23,7 @@ from typing import Any, Self
 
 import psycopg
 import pytest
+from ports import port_of, reserve_port
 from psycopg import sql
 
 USER = "answerback"
@@ -54,10 +54,8 @@ class PostgreSQL:
     """
 
     def __init__(self, home: Path, *, fsync: bool) -> None:
-        self._reservation = socket.socket()  # bound and not listening: a connection is refused, the port is ours
-        self._reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._reservation.bind(("127.0.0.1", 0))
-        self.port: int = self._reservation.getsockname()[1]
+        self._reservation = reserve_port()
+        self.port = port_of(self._reservation)
         self.home = home
         self.data = home / "data"
         self.fsync = fsync

@@ -1,7 +1,6 @@
 """A server that misbehaves: what is repeated, for how long, and what the error says."""
 
 import asyncio
-import socket
 import ssl
 import time
 import traceback
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 from client.drivers import Driver
 from client.unruly_server import Behaviour, UnrulyServer, answer, break_off, hang_up, say, stay_silent
+from ports import port_of, reserve_port
 from receivers.process import await_true
 from relay.certificates import found_authority, server_side
 from relay.waiting import until
@@ -133,9 +133,8 @@ def test_what_was_turned_away_is_repeated(client: Any, driver: Driver, unruly: U
 
 def test_a_gateway_that_is_not_there_yet(driver: Driver) -> None:
     """A refused connection did nothing: even what may not be done twice is tried again until the gateway is there."""
-    with socket.socket() as reservation:  # bound and not listening: nobody else is there meanwhile
-        reservation.bind(("127.0.0.1", 0))
-        url, since_s = f"http://127.0.0.1:{reservation.getsockname()[1]}", time.monotonic()
+    with reserve_port() as reservation:
+        url, since_s = f"http://127.0.0.1:{port_of(reservation)}", time.monotonic()
         with pytest.raises(ConnectionFailed, match=rf"^no gateway answers at {url}: Connection refused$"):
             driver.get(driver.make(url, KEY).keys.create("k", role="viewer"))
         assert time.monotonic() - since_s > 0.4

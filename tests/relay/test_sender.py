@@ -2,7 +2,6 @@ import asyncio
 import gzip
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import pytest
 from ending import ending
 from hypothesis import given
 from hypothesis import strategies as st
+from ports import port_of, reserve_port
 from relay.certificates import Authority, server_side
 from relay.factories import OTHER_SECRET, SECRET, endpoint
 from relay.proxy import proxying
@@ -521,9 +521,8 @@ async def test_slow_bytes_do_not_stretch_the_time() -> None:
 @in_loop
 async def test_a_connection_that_is_refused_is_reported_as_such() -> None:
     """Nobody listens there: in the system's own words."""
-    with socket.socket() as reservation:  # bound and not listening
-        reservation.bind(("127.0.0.1", 0))
-        outcome = await attempt_at(f"http://127.0.0.1:{reservation.getsockname()[1]}/")
+    with reserve_port() as reservation:
+        outcome = await attempt_at(f"http://127.0.0.1:{port_of(reservation)}/")
     assert outcome.error == "no connection: Connection refused"
     assert (outcome.http_status, outcome.response_body) == (None, b"")
 
