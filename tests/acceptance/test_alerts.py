@@ -292,8 +292,8 @@ def test_failures_have_to_hold_for_their_time_and_are_reminded_of(shared: Shared
     await_true(lambda: len(people.read) >= 3, lambda: f"no reminders: {people.titles}")
     assert people.titles[:3] == ["many failed calls (dead)"] + ["still: many failed calls (dead)"] * 2
     shown = await_state(gateway, "dead", value=1.0, firing=True)
-    told_s = next(one.at_s for one in people.receiver.taken if "(dead)" in one.document["title"])
-    assert told_s - datetime.fromisoformat(shown["since"]).timestamp() >= 1
+    sent_s = next(one.at_s for one in people.receiver.taken if "(dead)" in one.document["title"])
+    assert sent_s - datetime.fromisoformat(shown["since"]).timestamp() >= 1
     assert NUMBER not in json.dumps(people.read)
 
 

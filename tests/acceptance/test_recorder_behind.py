@@ -90,7 +90,7 @@ def test_a_command_waits_for_what_was_answered_before(tmp_path: Path) -> None:
         assert json.loads(done.stdout)["callid"] == "a"
 
 
-def test_who_asks_before_the_ledger_is_open_is_told_as_well(tmp_path: Path) -> None:
+def test_who_asks_before_the_ledger_is_open_hears_it_as_well(tmp_path: Path) -> None:
     """A read that comes amid the start says that what was answered before it is not recorded yet."""
     with reserve_port() as port:
         options = ["--port", str(port_of(port))]
