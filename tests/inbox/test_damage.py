@@ -121,11 +121,14 @@ def test_a_file_that_is_damaged_as_a_whole(directory: Path) -> None:
 
 
 def test_a_newer_format_is_refused(directory: Path) -> None:
-    """With what to do; also to commands."""
+    """With what to do; also to commands. It is closed again at once."""
     execute(directory, "PRAGMA user_version=2")
-    for opening in (lambda: Inbox.open(config(directory)), lambda: InboxReader(directory / INBOX_FILE)):
-        with pytest.raises(SchemaMismatch, match=r"has format 2, this program reads up to 1: start the newer release"):
+    path = directory / INBOX_FILE
+    for opening in (lambda: Inbox.open(config(directory)), lambda: InboxReader(path)):
+        with pytest.raises(SchemaMismatch, match=r"has format 2, this program reads up to 1") as raised:
             opening()
+        assert "start the newer release" in str(raised.value)
+        assert str(path) not in {str(fd.readlink()) for fd in Path("/proc/self/fd").iterdir() if fd.is_symlink()}
 
 
 def test_another_database_is_refused(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from answerback.errors import LedgerUnavailable, UnavailableReason
 from answerback.inbox.queries import COLUMNS
 from answerback.inbox.rows import Sealer, StoredRow
 from answerback.inbox.schema import check_format, connect
+from answerback.storage.connections import close_on_failure
 from answerback.storage.sqlite_errors import sqlite_unavailable
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -76,13 +77,10 @@ def compact_inbox(path: Path) -> None:
 
 def _writer(path: Path) -> sqlite3.Connection:
     connection = connect(path, "rw")
-    try:
+    with close_on_failure(connection):
         for pragma in (f"busy_timeout={_LOCK_TIMEOUT_MS}", "synchronous=FULL", "fullfsync=ON", "secure_delete=ON"):
             connection.execute(f"PRAGMA {pragma}")
         check_format(connection, path)
-    except BaseException:
-        connection.close()
-        raise
     return connection
 
 

@@ -15,6 +15,7 @@ from answerback.inbox.config import InboxConfig
 from answerback.inbox.queries import read_end, read_generations
 from answerback.inbox.rows import PAGE_BYTES, StoredRow, Totals, key_of, position_of
 from answerback.inbox.schema import INBOX_FILE, connect, connect_writer, ensure_format
+from answerback.storage.connections import close_on_failure
 from answerback.storage.disk import (
     SQLiteFiles,
     check_wal,
@@ -146,11 +147,8 @@ class InboxFile:
             return None
         self.files.check()  # or SQLite would open, or make, another file
         connection = connect_writer(self.path, "rw", self.max_wal_bytes)
-        try:
+        with close_on_failure(connection):
             end = read_end(connection, self.number) or Totals(0, 0, 0, 0)
-        except BaseException:
-            connection.close()
-            raise
         self._connection = connection
         return end
 

@@ -9,6 +9,7 @@ from answerback.inbox.backlog import InboxLag, RecorderFailure
 from answerback.inbox.queries import StoredGeneration, read_generations, read_rows, read_totals
 from answerback.inbox.rows import Generation, InboxRow
 from answerback.inbox.schema import check_format, connect
+from answerback.storage.connections import close_on_failure
 from answerback.storage.disk import check_wal, has_content, missing_reason
 from answerback.storage.sqlite_errors import sqlite_unavailable
 
@@ -24,7 +25,8 @@ class InboxReader:
             raise LedgerUnavailable(UnavailableReason.MOVED, f"{path} {missing_reason(path)}")
         try:
             self._connection = connect(path, "ro")
-            check_format(self._connection, path)
+            with close_on_failure(self._connection):
+                check_format(self._connection, path)
         except sqlite3.Error as error:
             raise sqlite_unavailable(error, path) from error
 

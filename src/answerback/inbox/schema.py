@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from answerback.errors import SchemaMismatch, UnsafeStorage
 from answerback.inbox.rows import PAGE_BYTES
+from answerback.storage.connections import close_on_failure
 
 INBOX_FILE = "inbox.db"
 FORMAT = 1
@@ -50,7 +51,7 @@ def connect_writer(path: Path, mode: str, wal_bytes: int) -> sqlite3.Connection:
             f"SQLite {sqlite3.sqlite_version} is too old: install one from {'.'.join(map(str, _MIN_VERSION))} on"
         )
     connection = connect(path, mode)
-    try:
+    with close_on_failure(connection):
         for pragma in (
             f"page_size={PAGE_BYTES}",  # this and the next of a new file, before anything is in it
             "auto_vacuum=INCREMENTAL",
@@ -64,9 +65,6 @@ def connect_writer(path: Path, mode: str, wal_bytes: int) -> sqlite3.Connection:
         ):
             connection.execute(f"PRAGMA {pragma}")
         _verify_durable(connection, path)
-    except BaseException:
-        connection.close()
-        raise
     return connection
 
 

@@ -5,17 +5,11 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
+from answerback.storage.connections import Closable, close_on_failure
 
-class SharedConnection(Protocol):
-    """A connection to a database."""
-
-    def close(self) -> None:
-        """Close it."""
-
-
-C = TypeVar("C", bound=SharedConnection)
+C = TypeVar("C", bound=Closable)
 
 
 class _ProcessConnections(Generic[C]):
@@ -39,11 +33,8 @@ class Connections(Generic[C]):
         process = self._process()
         with process.locks[purpose]:
             connection = process.kept.pop(purpose, None) or self._connect(purpose)
-            try:
+            with close_on_failure(connection):
                 yield connection
-            except BaseException:
-                connection.close()
-                raise
             process.kept[purpose] = connection
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from answerback.domain.models import ParsedCallback, RejectedCallback
 from answerback.errors import ConfigError, LedgerUnavailable, SchemaMismatch, UnsafeStorage
 from answerback.receiver.connections import Connections
 from answerback.receiver.sql_store import BLOCKED, REJECT, SQLConnection, SQLStore, rejected_row, seconds_to_us, to_us
+from answerback.storage.connections import close_on_failure, use_wal
 from answerback.storage.disk import file_id, fsync_directory, moved_error, unsafe_filesystem_reason
 from answerback.storage.sqlite_errors import sqlite_unavailable
 
@@ -64,7 +65,7 @@ _RECORD = f"""
 _ROW = "(?, ?, ?, ?, ?, ?)"
 _LOCK_TIMEOUT_S = 5.0
 _SYNCHRONOUS = {"NORMAL": 1, "FULL": 2}
-_PRAGMAS = ("journal_mode=WAL", "fullfsync=ON", "checkpoint_fullfsync=ON")
+_PRAGMAS = ("fullfsync=ON", "checkpoint_fullfsync=ON")
 
 
 class SQLiteStore(SQLStore):
@@ -166,18 +167,15 @@ def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
         place, uri=True, timeout=_LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False
     )
-    try:
+    with close_on_failure(connection):
+        use_wal(connection, _LOCK_TIMEOUT_S)
         for pragma in (*_PRAGMAS, f"synchronous={synchronous}"):
             connection.execute(f"PRAGMA {pragma}")
         found = _pragmas(connection, "journal_mode", "synchronous")
-    except BaseException:
-        connection.close()
-        raise
-    if found != ["wal", _SYNCHRONOUS[synchronous]]:
-        connection.close()
-        raise UnsafeStorage(
-            f"store, {path}: SQLite has journal_mode and synchronous {found}, not wal and {synchronous}"
-        )
+        if found != ["wal", _SYNCHRONOUS[synchronous]]:
+            raise UnsafeStorage(
+                f"store, {path}: SQLite has journal_mode and synchronous {found}, not wal and {synchronous}"
+            )
     return connection
 
 

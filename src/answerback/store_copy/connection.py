@@ -15,7 +15,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from answerback.errors import LedgerUnavailable
 from answerback.ledger import migrations
 from answerback.ledger.backends.bulk_sql import quoted
-from answerback.ledger.backends.driver_errors import classify, close_on_failure
+from answerback.ledger.backends.driver_errors import classify
+from answerback.storage.connections import close_on_failure
 from answerback.store_copy.locations import StoreLocation
 from answerback.store_copy.tables import Key, Row, TableSpec
 

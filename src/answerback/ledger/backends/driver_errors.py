@@ -7,7 +7,7 @@ whoever wants to write waits and tries again.
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,13 +19,6 @@ from answerback.storage.sqlite_errors import sqlite_reason
 
 VALUE_ERRORS = (OverflowError, UnicodeEncodeError, struct.error)
 """What drivers raise, apart from errors of their own, for a value that they cannot send."""
-
-
-class Closable(Protocol):
-    """A connection, the driver's or ours."""
-
-    def close(self) -> None:
-        """Close the connection."""
 
 
 class DriverFailure(NamedTuple):
@@ -102,16 +95,6 @@ def translate_driver_errors(engine: Engine) -> Iterator[None]:
         yield
     except (SQLAlchemyError, engine.dialect.loaded_dbapi.Error, *VALUE_ERRORS) as error:
         raise to_unavailable(error) from error
-
-
-@contextmanager
-def close_on_failure(connection: Closable) -> Iterator[None]:
-    """Close a connection that cannot be made ready: nobody else knows of it yet."""
-    try:
-        yield
-    except BaseException:
-        connection.close()
-        raise
 
 
 def _driver_error(error: BaseException) -> BaseException:

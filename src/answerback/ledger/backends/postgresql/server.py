@@ -18,8 +18,8 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import Connection
 
 from answerback.errors import LedgerUnavailable, MissingExtra, UnavailableReason, UnsafeStorage
-from answerback.ledger.backends.driver_errors import close_on_failure
 from answerback.ledger.backends.postgresql.text import contains_nul, replace_nul
+from answerback.storage.connections import close_on_failure
 
 if TYPE_CHECKING:
     import psycopg

@@ -22,8 +22,9 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from answerback.errors import LedgerUnavailable, UnavailableReason
-from answerback.ledger.backends.driver_errors import classify, close_on_failure, sqlstate
+from answerback.ledger.backends.driver_errors import classify, sqlstate
 from answerback.ledger.backends.postgresql.schema import clear_partition_cache
+from answerback.storage.connections import close_on_failure
 
 T = TypeVar("T")
 

@@ -9,15 +9,15 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from sqlalchemy import Engine, create_engine, event, select
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from answerback.errors import LedgerUnavailable, UnavailableReason, UnsafeStorage
-from answerback.ledger.backends.driver_errors import close_on_failure
 from answerback.ledger.tables import write_probes
+from answerback.storage.connections import close_on_failure, use_wal
 from answerback.storage.disk import FileIds, SQLiteFiles, check_wal
 
 T = TypeVar("T")
@@ -58,8 +58,8 @@ def sqlite_engine(path: Path, lock_timeout_s: float) -> Engine:
             cursor.execute("PRAGMA auto_vacuum")
             if cursor.fetchone() != (INCREMENTAL,):  # of a new file; set again it would write, and wait for the lock
                 cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            use_wal(cast("sqlite3.Connection", connection), lock_timeout_s)
             for pragma in (
-                "journal_mode=WAL",
                 "synchronous=FULL",
                 "fullfsync=ON",
                 "checkpoint_fullfsync=ON",
