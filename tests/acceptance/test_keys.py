@@ -393,6 +393,18 @@ def test_the_right_to_full_numbers_is_apart_from_the_role(
     assert blind.sees(f"calls/{reported['callid']}")["mobile"] == MASKED
 
 
+def test_who_asks_for_masked_numbers_in_another_way_is_told(place: Gateway, reported: dict[str, Any]) -> None:
+    """Every route names the field, to those whose key it knows."""
+    seeing = make(place, "operator", full_numbers=True)
+    call = f"calls/{reported['callid']}"
+    for method, path in (("GET", call), ("GET", "me"), ("PUT", call), ("POST", "endpoints/none/disable")):
+        answer = seeing.ask(method, path, masked="perhaps")
+        assert (answer.status_code, answer.json()["field"]) == (422, "masked")
+    assert NUMBER not in seeing.ask("GET", call, masked="true").text
+    url = f"{place.url}/v1/me?masked=perhaps"
+    assert place.client.get(url, headers={"Authorization": "Bearer ab_wrong"}).status_code == 401
+
+
 def test_each_showing_of_full_numbers_is_logged(place: Gateway, admin: Holder) -> None:
     """Who, where and how many; never the numbers, nor what was searched for. A masked look is none."""
     number = "13798761234"

@@ -131,12 +131,12 @@ log = structlog.get_logger("answerback.api")
 class Principal:
     """The caller, and whether they see phone numbers and the URLs of endpoints in full."""
 
-    def __init__(self, key: ApiKey, path: str, is_valid: Callable[[], Awaitable[bool]], *, masked: bool) -> None:
+    def __init__(self, key: ApiKey, path: str, is_valid: Callable[[], Awaitable[bool]]) -> None:
         self.key = key
         self.is_valid = is_valid
         """Whether the key still opens. Raises LedgerUnavailable."""
         self.actor = Actor.of(key)
-        self.full_numbers = key.full_numbers and not masked
+        self.full_numbers = key.full_numbers
         self.full_urls = key.role.includes(Role.OPERATOR)
         self._path = path
 
@@ -160,10 +160,8 @@ def require_key(authenticator: Authenticator) -> Any:
     scheme = HTTPBearer(auto_error=False, description=_KEY_WORDS)
 
     async def know(
-        request: Request,
-        offered: Annotated[HTTPAuthorizationCredentials | None, Security(scheme)],
-        masked: Masked = False,  # noqa: FBT002  # FastAPI passes it by name
-    ) -> None:
+        request: Request, offered: Annotated[HTTPAuthorizationCredentials | None, Security(scheme)]
+    ) -> Principal:
         if offered is None:
             raise _unauthorized("send an API key: Authorization: Bearer …")
         key = await authenticator.authenticate(offered.credentials, request.scope, "api")
@@ -173,9 +171,17 @@ def require_key(authenticator: Authenticator) -> Any:
         async def is_valid() -> bool:
             return await authenticator.authenticate(offered.credentials, request.scope, "api") is not None
 
-        request.state.principal = Principal(key, _path_without_numbers(request.scope["path"]), is_valid, masked=masked)
+        principal = request.state.principal = Principal(key, _path_without_numbers(request.scope["path"]), is_valid)
+        return principal
 
-    return Depends(know)
+    async def mask(
+        principal: Annotated[Principal, Depends(know)],
+        masked: Masked = False,  # noqa: FBT002  # FastAPI passes it by name
+    ) -> None:  # apart from `know`, which FastAPI would not call where this value is invalid
+        if masked:
+            principal.full_numbers = False
+
+    return Depends(mask)
 
 
 def _path_without_numbers(path: str) -> str:
