@@ -393,7 +393,7 @@ def test_the_right_to_full_numbers_is_apart_from_the_role(
     assert blind.sees(f"calls/{reported['callid']}")["mobile"] == MASKED
 
 
-def test_who_asks_for_masked_numbers_in_another_way_is_told(place: Gateway, reported: dict[str, Any]) -> None:
+def test_an_invalid_value_of_masked_is_refused(place: Gateway, reported: dict[str, Any]) -> None:
     """Every route names the field, to those whose key it knows."""
     seeing = make(place, "operator", full_numbers=True)
     call = f"calls/{reported['callid']}"
