@@ -28,7 +28,7 @@ serve: $(RUN)  ## run the gateway on 127.0.0.1:8000, data in answerback-data
 
 # Pure code waits for nothing: a third process would only collect once more.
 unit: PROCESSES = 2
-unit: $(DEV)  ## the tests of pure code, in half a minute
+unit: $(DEV)  ## the tests of pure code, in twenty seconds
 	$(BIN)/pytest $(TOGETHER) tests/unit $(ARGS)
 
 test: check tests  ## everything that is checked, then all tests, or those that ARGS names
