@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from answerback.exports import Export
 
 T = TypeVar("T")
-_POLL_S = 0.01
 
 
 @contextmanager
